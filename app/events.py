@@ -1,0 +1,77 @@
+"""What a session tells the page over the data channel, as ui/port.py lists it, and where it waits until then."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from realtime.core.errors import VitascopeError
+
+Event = dict[str, Any]
+
+KEPT_UNTIL_HEARD = 16
+
+
+def progress(message: str, fraction: float | None = None) -> Event:
+    """Say what is being prepared, and how far it is (0..1) where that is known."""
+    event: Event = {"type": "progress", "message": message}
+    return event if fraction is None else {**event, "fraction": round(fraction, 3)}
+
+
+def ready(engine: Mapping[str, str] | None) -> Event:
+    """Say that pictures come from now on, and what paints them."""
+    return {"type": "ready", "engine": dict(engine)} if engine else {"type": "ready"}
+
+
+def notice(message: str, hint: str = "") -> Event:
+    """Say something worth a line under the picture."""
+    return {"type": "notice", "message": message, "hint": hint}
+
+
+def trouble(error: VitascopeError, *, permanent: bool | None = None) -> Event:
+    """Tell an error: over the picture if it is permanent."""
+    return {
+        "type": "error",
+        "message": error.message,
+        "hint": error.hint,
+        "kind": type(error).__name__,
+        "permanent": error.permanent if permanent is None else permanent,
+    }
+
+
+class Outbox:
+    """Hand events to whoever listens; until somebody does, the newest 16 wait. From any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting: deque[Event] = deque(maxlen=KEPT_UNTIL_HEARD)
+        self._send: Callable[[Event], object] | None = None
+        self.last: dict[str, Event] = {}
+        """The newest event of each type, for those who ask over HTTP."""
+
+    def put(self, event: Event) -> None:
+        """Send `event`, or keep it until `attach`. Statistics are never kept: old ones are wrong."""
+        with self._lock:
+            self.last[event["type"]] = event
+            send = self._send
+            if send is None:
+                if event["type"] != "stats":
+                    self._waiting.append(event)
+                return
+        send(event)
+
+    def attach(self, send: Callable[[Event], object]) -> None:
+        """Send what waits, and from now on everything, to `send`."""
+        with self._lock:
+            waiting = list(self._waiting)
+            self._waiting.clear()
+            self._send = send
+        for event in waiting:
+            send(event)
+
+    def detach(self) -> None:
+        """Keep events again."""
+        with self._lock:
+            self._send = None

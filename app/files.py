@@ -1,0 +1,135 @@
+"""Videos that people send: kept in a folder of their own, looked into before use, deleted after."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import shutil
+import tempfile
+import threading
+from collections.abc import AsyncIterator
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from pathlib import Path
+
+from realtime.core.clock import NS_PER_S, Clock, MonotonicClock
+from realtime.core.errors import ConfigError, UnsupportedMedia
+
+log = logging.getLogger(__name__)
+
+MAX_FILES = 64
+
+
+@dataclass(slots=True)
+class _Kept:
+    path: Path
+    since_ns: int
+    players: int = 0
+
+
+class Uploads:
+    """Keep uploaded files by an id that cannot be guessed. `add` on any loop, the rest from any thread."""
+
+    def __init__(
+        self, *, max_bytes: int, keep_s: float, executor: Executor | None = None, clock: Clock | None = None
+    ) -> None:
+        self._max_bytes = max_bytes
+        self._keep_s = keep_s
+        self._executor = executor
+        self._clock = clock or MonotonicClock()
+        self._folder: Path | None = None
+        self._files: dict[str, _Kept] = {}
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    async def add(self, pieces: AsyncIterator[bytes]) -> str:
+        """Store what comes, make sure that it is a video, and return its id.
+
+        Raises ConfigError when it is too large and UnsupportedMedia when it cannot be played; nothing is kept.
+        """
+        self.sweep()
+        if len(self._files) >= MAX_FILES:
+            raise ConfigError(f"{MAX_FILES} files wait already.", hint="Try again in some minutes.")
+        with self._lock:
+            if self._folder is None:
+                self._folder = Path(tempfile.mkdtemp(prefix="vitascope-files-"))
+        file_id = secrets.token_urlsafe(18)
+        path = self._folder / file_id
+        try:
+            await self._store(pieces, path)
+            await asyncio.get_running_loop().run_in_executor(self._executor, _probe, path)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+        with self._lock:
+            self._files[file_id] = _Kept(path, self._clock.now_ns())
+        return file_id
+
+    async def _store(self, pieces: AsyncIterator[bytes], path: Path) -> None:
+        size = 0
+        loop = asyncio.get_running_loop()
+        with path.open("wb") as file:  # noqa: ASYNC230 - opening is instant; the writes go to the executor
+            async for piece in pieces:
+                size += len(piece)
+                if size > self._max_bytes:
+                    raise ConfigError(
+                        "The file is too large.", hint=f"At most {self._max_bytes // 1_048_576} MB are taken."
+                    )
+                await loop.run_in_executor(self._executor, file.write, piece)
+
+    def play(self, file_id: str) -> Path:
+        """Return the file's path and keep it until `release`. Raises ConfigError for an unknown id."""
+        with self._lock:
+            kept = self._files.get(file_id)
+            if kept is None:
+                raise ConfigError("That file is not here (any more).", hint="Send it again.")
+            kept.players += 1
+            return kept.path
+
+    def release(self, file_id: str) -> None:
+        """Let go of a file; it is deleted when nobody plays it."""
+        with self._lock:
+            kept = self._files.get(file_id)
+            if kept is None:
+                return
+            kept.players -= 1
+            if kept.players <= 0:
+                self._delete(file_id)
+
+    def sweep(self) -> None:
+        """Delete files that nobody has played in time."""
+        now_ns = self._clock.now_ns()
+        with self._lock:
+            late = [
+                file_id
+                for file_id, kept in self._files.items()
+                if kept.players == 0 and (now_ns - kept.since_ns) / NS_PER_S > self._keep_s
+            ]
+            for file_id in late:
+                self._delete(file_id)
+
+    def close(self) -> None:
+        """Delete everything."""
+        with self._lock:
+            self._files.clear()
+            if self._folder is not None:
+                shutil.rmtree(self._folder, ignore_errors=True)
+                self._folder = None
+
+    def _delete(self, file_id: str) -> None:
+        self._files.pop(file_id).path.unlink(missing_ok=True)
+        log.debug("deleted an uploaded file; %d left", len(self._files))
+
+
+def _probe(path: Path) -> None:
+    """Decode the first picture. The name is that of the store, so messages say "the file" instead."""
+    from realtime.sources.container import probe
+
+    try:
+        probe(path)
+    except UnsupportedMedia as error:
+        said = error.message.replace(path.name, "The file")
+        raise UnsupportedMedia(said, hint=error.hint) from error

@@ -1,0 +1,142 @@
+"""What a request must be before a route sees it: of a known host, from the page itself, and not too large.
+
+A server on localhost is reachable by every web page that the same browser shows. A page of another site could
+send it requests, or point a host name of its own at 127.0.0.1 (DNS rebinding). So the Host must be one under which
+this server is meant to be reached, and whatever changes something must come from that same host.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+MAX_BODY_BYTES = 1_048_576
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host name or address is this machine's own."""
+    if host in ("localhost", "testclient"):
+        return host == "localhost"
+    try:
+        address = ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return bool((mapped or address).is_loopback)
+
+
+def host_name(host: str) -> str:
+    """Return a Host header without its port."""
+    return (urlsplit(f"//{host}").hostname or "").lower().rstrip(".")
+
+
+def refusal(
+    method: str, host: str, origin: str, fetch_site: str, *, bound_to: str, allowed: Sequence[str]
+) -> str:
+    """Say why a request is refused, or "" for one that may pass."""
+    try:
+        name = host_name(host)
+        origin_host = urlsplit(origin).netloc.lower() if origin else ""
+    except ValueError:
+        return "The request names a host that cannot be read."
+    may_be = [one.lower() for one in allowed]
+    if allowed or is_loopback(bound_to):
+        if not (is_loopback(name) or name in may_be or name == bound_to.lower()):
+            return f'This server is not reached under the name "{name[:80]}".'
+    if method in SAFE_METHODS:
+        return ""
+    if origin and origin_host != host.lower() and host_name(origin_host) not in may_be:
+        return "The request comes from another site."
+    if not origin and fetch_site in ("cross-site", "same-site"):
+        return "The request comes from another site."
+    return ""
+
+
+class Guard:
+    """Refuse what `refusal` refuses, with 403, and bodies that are too large, with 413."""
+
+    def __init__(
+        self, app: App, *, bound_to: str, allowed: Sequence[str] = (), upload_path: str, max_upload_bytes: int
+    ) -> None:
+        self._app = app
+        self._bound_to = bound_to
+        self._allowed = tuple(allowed)
+        self._upload_path = upload_path
+        self._max_upload_bytes = max_upload_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        headers = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in scope["headers"]}
+        # A WebSocket can do things too, and browsers open one across sites without asking.
+        method = scope.get("method", "POST")
+        reason = refusal(
+            method,
+            headers.get("host", ""),
+            headers.get("origin", ""),
+            headers.get("sec-fetch-site", ""),
+            bound_to=self._bound_to,
+            allowed=self._allowed,
+        )
+        if reason and scope["type"] == "http":
+            hint = "Open the page itself, or name the host in server.allowed_hosts."
+            await answer_error(send, 403, reason, hint, "Forbidden")
+            return
+        if reason:
+            await receive()
+            await send({"type": "websocket.close", "code": 1008, "reason": reason})
+            return
+        if scope["type"] == "websocket":
+            await self._app(scope, receive, send)
+            return
+        limit = self._max_upload_bytes if scope["path"] == self._upload_path else MAX_BODY_BYTES
+        await self._limited(scope, receive, send, headers.get("content-length", ""), limit)
+
+    async def _limited(self, scope: Scope, receive: Receive, send: Send, said: str, limit: int) -> None:
+        hint = f"At most {limit // 1_048_576} MB are taken here."
+        if said.isdigit() and int(said) > limit:
+            await answer_error(send, 413, f"The request has {int(said) // 1_048_576} MB.", hint, "TooLarge")
+            return
+        seen = 0
+        begun = False
+
+        async def counted() -> MutableMapping[str, Any]:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > limit:
+                raise _TooLarge
+            return message
+
+        async def noted(message: MutableMapping[str, Any]) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, counted, noted)
+        except _TooLarge:
+            if not begun:
+                await answer_error(send, 413, "The request is too large.", hint, "TooLarge")
+
+
+class _TooLarge(Exception):
+    """End the reading of a body; never leaves this file."""
+
+
+async def answer_error(send: Send, status: int, message: str, hint: str, kind: str) -> None:
+    """Send the error body that all routes use."""
+    body = json.dumps({"error": {"message": message, "hint": hint, "kind": kind}}).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,74 @@
+"""Logging for a person or for a machine, with the session's id in each line where there is one."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, TextIO
+
+_session: ContextVar[str] = ContextVar("session", default="")
+
+LOUD = ("aioice", "aiortc", "httpx", "httpcore", "urllib3", "asyncio", "PIL", "matplotlib", "gradio")
+"""Libraries whose chatter below a warning says nothing about this program."""
+
+
+@contextmanager
+def session_in_log(session_id: str) -> Iterator[None]:
+    """Put the first letters of `session_id` into the lines logged inside; the whole id is a secret."""
+    token = _session.set(session_id[:6])
+    try:
+        yield
+    finally:
+        _session.reset(token)
+
+
+class _WithSession(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.session = _session.get()
+        return True
+
+
+class _Plain(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        clock = time.strftime("%H:%M:%S", time.localtime(record.created))
+        session = getattr(record, "session", "")
+        who = f" [{session}]" if session else ""
+        text = f"{clock} {record.levelname.lower():7} {record.name}{who}: {record.getMessage()}"
+        return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
+
+
+class _Json(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "time_s": round(record.created, 3),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if getattr(record, "session", ""):
+            line["session"] = getattr(record, "session", "")
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False)
+
+
+def set_up(level: str = "info", *, as_json: bool = False, stream: TextIO | None = None) -> logging.Handler:
+    """Log to `stream` (standard error) from now on; calling it again replaces what it set up before."""
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(_Json() if as_json else _Plain())
+    handler.addFilter(_WithSession())
+    root = logging.getLogger()
+    for old in [one for one in root.handlers if getattr(one, "is_vitascope", False)]:
+        root.removeHandler(old)
+    handler.is_vitascope = True  # type: ignore[attr-defined]
+    root.addHandler(handler)
+    number = logging.getLevelNamesMapping()[level.upper()]
+    root.setLevel(number)
+    for name in LOUD:
+        logging.getLogger(name).setLevel(max(number, logging.WARNING))
+    return handler

@@ -1,0 +1,325 @@
+"""All sessions of this process: they share lanes and engines, and there is a limit to their number."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BaseModel, Field
+
+from realtime.core.clock import Clock, MonotonicClock
+from realtime.core.errors import SessionError, VitascopeError
+from realtime.core.stage import StageContext
+
+from . import events
+from .files import Uploads
+from .registry import Registry
+from .session import Limits, Session
+from .settings import Section, Settings
+from .warmth import Warmth
+from .wiring import House, Wiring
+
+if TYPE_CHECKING:
+    from realtime.sources.base import Source
+    from realtime.webrtc.peer import Peer
+
+log = logging.getLogger(__name__)
+
+ENDED_REMEMBERED = 256
+
+
+class FromClient(Section):
+    """Pictures that the client sends."""
+
+    kind: Literal["webrtc"] = "webrtc"
+
+
+class FromPattern(Section):
+    """The moving test picture; without a size it has the painter's."""
+
+    kind: Literal["pattern"]
+    width_px: int | None = Field(None, ge=64, le=2048)
+    height_px: int | None = Field(None, ge=64, le=2048)
+    rate_hz: float | None = Field(None, ge=1, le=120)
+    count: int | None = Field(None, ge=1)
+    mark: bool | None = None
+
+
+class FromFile(Section):
+    """A file that was sent before, by its id; without one the file that the server was started with."""
+
+    kind: Literal["file"]
+    file: str | None = Field(None, max_length=64)
+    loop: bool = True
+
+
+class FromCamera(Section):
+    """A camera plugged into the server; only for a client on the same machine."""
+
+    kind: Literal["camera"]
+    device: int | None = Field(None, ge=0, le=63)
+
+
+SourceSpec = Annotated[FromClient | FromPattern | FromFile | FromCamera, Field(discriminator="kind")]
+
+
+class SessionsFull(SessionError):
+    """Report that as many sessions run as may."""
+
+
+class SessionUnknown(SessionError):
+    """Report an id that no running session has."""
+
+
+class NotAllowed(VitascopeError):
+    """Report something that this client may not ask for."""
+
+    permanent = True
+
+
+class SessionManager:
+    """Make, find and end sessions. Its coroutines belong to the media loop; `configure` to any thread."""
+
+    def __init__(
+        self, settings: Settings, registry: Registry | None = None, *, clock: Clock | None = None
+    ) -> None:
+        self.settings = settings
+        self.registry = registry or Registry()
+        self.clock: Clock = clock or MonotonicClock()
+        self._executor = ThreadPoolExecutor(max_workers=8, thread_name_prefix="session")
+        self.house = House(self.clock)
+        server = settings.server
+        self.uploads = Uploads(
+            max_bytes=server.max_upload_mb << 20,
+            keep_s=server.upload_keep_s,
+            executor=self._executor,
+            clock=self.clock,
+        )
+        self.warmth = Warmth(self._warm_report)
+        self._limits = Limits(
+            server.connect_timeout_s, server.idle_timeout_s, server.stats_interval_s, server.drain_timeout_s
+        )
+        self._sessions: dict[str, Session] = {}
+        self._ended: OrderedDict[str, str] = OrderedDict()
+        self._lock = threading.Lock()
+        self._warming: asyncio.Task[None] | None = None
+        self.created = 0
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    @property
+    def sessions(self) -> tuple[Session, ...]:
+        with self._lock:
+            return tuple(self._sessions.values())
+
+    async def create(
+        self,
+        source: FromClient | FromPattern | FromFile | FromCamera,
+        changes: Mapping[str, Any] | None = None,
+        *,
+        is_local: bool = False,
+    ) -> Session:
+        """Make a session and begin to open it.
+
+        Raises SessionsFull, NotAllowed (a camera asked for from elsewhere) or ConfigError (wrong settings).
+        """
+        if len(self._sessions) >= self.settings.server.max_sessions:
+            raise SessionsFull(
+                f"All {self.settings.server.max_sessions} places are taken.",
+                hint="Close another page, or try again in a minute.",
+            )
+        if isinstance(source, FromCamera) and not is_local:
+            raise NotAllowed(
+                "The server's own camera is only for its own machine.",
+                hint="Use your browser's camera instead.",
+            )
+        session_id = secrets.token_urlsafe(18)
+        made: list[Session] = []  # the stages speak to a session that is made after them
+
+        def report(sentence: str) -> None:
+            for one in made:
+                one.report(sentence)
+
+        def trouble(error: VitascopeError) -> None:
+            for one in made:
+                one.stage_trouble(error)
+
+        context = StageContext(session_id[:6], self.clock, self.house.shared, report)
+        wiring = Wiring(
+            self.settings, self.registry, self.house, context, changes=changes or {}, on_error=trouble
+        )
+        make_source, let_go = self._source(source)
+        session = Session(
+            session_id,
+            wiring,
+            make_source=make_source,
+            make_peer=self._peer,
+            executor=self._executor,
+            limits=self._limits,
+            clock=self.clock,
+            on_closed=lambda one: self._forget(one, let_go),
+        )
+        made.append(session)
+        with self._lock:
+            self._sessions[session_id] = session
+        self.created += 1
+        session.begin()
+        if self.warmth.is_warming:
+            session.report(self.warmth.says)
+        return session
+
+    def get(self, session_id: str) -> Session:
+        """Return a running session. Raises SessionUnknown, with the reason when it has ended."""
+        with self._lock:
+            session = self._sessions.get(session_id)
+            why = self._ended.get(session_id, "")
+        if session is None:
+            said = f"That session has ended. {why}" if session_id in self._ended else "There is no such session."
+            raise SessionUnknown(said.strip(), hint="Start a new one.", permanent=True)
+        return session
+
+    def configure(self, session_id: str, changes: Mapping[str, Any]) -> None:
+        """Apply live settings to a session, from any thread."""
+        self.get(session_id).configure(changes)
+
+    async def close(self, session_id: str, why: str = "It was closed.") -> None:
+        """End a session and wait for it."""
+        await self.get(session_id).close(why)
+
+    async def close_all(self, why: str = "The server stops.") -> None:
+        """End everything: sessions, warming, uploads, lanes, engines. The manager is of no use afterwards."""
+        if self._warming is not None:
+            self._warming.cancel()
+        for session in self.sessions:
+            session.outbox.put(events.notice(why))
+        await asyncio.gather(*(session.close(why) for session in self.sessions), return_exceptions=True)
+        self.uploads.close()
+        await asyncio.get_running_loop().run_in_executor(self._executor, self.house.close)
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+    def warm(self) -> None:
+        """Begin to open the graph once, with nobody watching, so that the first session finds its engines."""
+        if self._warming is None:
+            self._warming = asyncio.get_running_loop().create_task(self._warm(), name="warm")
+
+    async def _warm(self) -> None:
+        self.warmth.begin()
+        context = StageContext(
+            session="warm", clock=self.clock, shared=self.house.shared, report=self.warmth.report
+        )
+        try:
+            wiring = Wiring(self.settings, self.registry, self.house, context)
+            loop = asyncio.get_running_loop()
+            try:
+                await loop.run_in_executor(self._executor, wiring.open)
+                await loop.run_in_executor(self._executor, wiring.try_out)
+                self.warmth.done(wiring.engine())
+            finally:
+                await loop.run_in_executor(self._executor, lambda: wiring.close(0.0))
+        except VitascopeError as error:
+            log.warning("warming failed: %s", error)
+            self.warmth.failed(error)
+
+    def _warm_report(self, sentence: str) -> None:
+        for session in self.sessions:
+            session.report(sentence)
+
+    def _forget(self, session: Session, let_go: Callable[[], None]) -> None:
+        with self._lock:
+            self._sessions.pop(session.id, None)
+            self._ended[session.id] = session.why
+            while len(self._ended) > ENDED_REMEMBERED:
+                self._ended.popitem(last=False)
+        let_go()
+
+    def _source(
+        self, spec: FromClient | FromPattern | FromFile | FromCamera
+    ) -> tuple[Callable[[int | None], Source] | None, Callable[[], None]]:
+        """Return what makes the session's source for a picture size, and what to do when the session ends."""
+        wish = self.settings.source
+        if isinstance(spec, FromPattern):
+
+            def pattern(size_px: int | None) -> Source:
+                from realtime.sources.pattern import PatternSource
+
+                side = size_px or 512
+                return PatternSource(
+                    spec.width_px or side,
+                    spec.height_px or side,
+                    spec.rate_hz or wish.rate_hz,
+                    count=spec.count,
+                    mark=wish.pattern_mark if spec.mark is None else spec.mark,
+                    clock=self.clock,
+                )
+
+            return pattern, _nothing
+        if isinstance(spec, FromCamera):
+
+            def camera(size_px: int | None) -> Source:
+                from realtime.sources.camera import CameraSource
+
+                device = wish.camera if spec.device is None else spec.device
+                return CameraSource(device, rate_hz=wish.rate_hz, size_px=size_px, clock=self.clock)
+
+            return camera, _nothing
+        if isinstance(spec, FromFile):
+            path, let_go = wish.file, _nothing
+            if spec.file is not None:
+                file_id = spec.file
+                path = self.uploads.play(file_id)
+                let_go = lambda: self.uploads.release(file_id)  # noqa: E731 - one word, used once
+            if path is None:
+                raise NotAllowed("No file was sent.", hint="Choose a video file first.")
+            where = path
+
+            def file(size_px: int | None) -> Source:
+                from realtime.sources.file import FileSource
+
+                return FileSource(where, paced=True, loop=spec.loop, size_px=size_px, clock=self.clock)
+
+            return file, let_go
+        return None, _nothing
+
+    def _peer(self, session: Session) -> Peer:
+        from aiortc import RTCIceServer
+
+        from realtime.webrtc.peer import Peer
+
+        server = self.settings.server
+        return Peer(
+            name=session.id[:6],
+            painted=session.wiring.output,
+            on_frame=session.feed if session.takes_pictures else None,
+            on_message=session.hear,
+            on_state=session.follow,
+            size_px=session.wiring.size_px(),
+            codec=server.video_codec,
+            ice_servers=[RTCIceServer(urls=url) for url in server.ice_servers],
+            connect_timeout_s=server.connect_timeout_s,
+            clock=self.clock,
+        )
+
+
+def _nothing() -> None:
+    return None
+
+
+class CreateBody(Section):
+    """Body of POST /api/sessions."""
+
+    source: SourceSpec = FromClient()
+    settings: dict[str, Any] = Field(default_factory=dict, max_length=64)
+
+
+class OfferBody(BaseModel):
+    """Body of POST /api/sessions/{id}/offer."""
+
+    sdp: str
+    type: Literal["offer"] = "offer"

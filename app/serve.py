@@ -1,0 +1,138 @@
+"""Run the server: page, signalling and media, until Ctrl-C; then end every session before going."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import sys
+import threading
+import webbrowser
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from realtime.core.errors import ConfigError
+
+from .layers import PRESETS, Read
+from .settings import Settings
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+log = logging.getLogger(__name__)
+
+SWITCH_INTERVAL_S = 0.0005
+"""A thread that computes in Python gives way ten times as often as by default: less lag for the media loop."""
+GRACE_S = 2
+"""The page's event streams stay open for ever; they are cut after this time."""
+
+
+def check_port(host: str, port: int) -> None:
+    """Raise ConfigError when the port is taken or the address is not this machine's."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        if sys.platform != "win32":
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            hint = f"Choose another: --port {port + 1 if port < 65535 else 7860}"
+            raise ConfigError(f"Cannot listen on {host}:{port}: {error.strerror or error}.", hint=hint) from error
+
+
+def page_url(host: str, port: int) -> str:
+    """Return the address at which this machine's browser finds the page."""
+    name = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+    return f"http://{name}:{port}"
+
+
+def banner(read: Read) -> str:
+    """Return the four lines that are printed at the start."""
+    settings = read.settings
+    graph = settings.graph
+    config = settings.stage(graph.nodes[graph.output].stage)
+    engine = getattr(config, "engine", None) or "the stage's own"
+    why = "the best that this machine has; the page names it once it runs" if engine == "auto" else "as asked"
+    places = ["defaults"] + [
+        f"{layer.name}{f' {name}' if layer.name == 'file' else ''}"
+        for layer in read.layers
+        if layer.values
+        for name in (read.files[0] if read.files else "",)
+    ]
+    known = (PRESETS / f"{settings.preset}.toml").is_file()
+    nodes = " > ".join(graph.nodes)
+    return "\n".join(
+        [
+            f"  page      {page_url(settings.server.host, settings.server.port)}   (Ctrl-C ends it)",
+            f"  preset    {settings.preset}{'' if known else ' (a file)'}: {nodes}",
+            f"  engine    {engine}: {why}",
+            f"  settings  {' < '.join(places)}; python -m app config shows each",
+        ]
+    )
+
+
+def is_desktop(environ: dict[str, str] | None = None, platform: str = sys.platform) -> bool:
+    """Tell whether somebody sits in front of this machine."""
+    env = dict(os.environ) if environ is None else environ
+    if "SSH_CONNECTION" in env:
+        return False
+    return platform in ("darwin", "win32") or bool(env.get("DISPLAY") or env.get("WAYLAND_DISPLAY"))
+
+
+def open_in_browser(url: str, opener: Callable[[str], object] = webbrowser.open) -> threading.Thread:
+    """Open `url` on a thread of its own: some systems wait for the browser to end."""
+
+    def work() -> None:
+        try:
+            opener(url)
+        except (webbrowser.Error, OSError) as error:
+            log.info("no browser could be opened (%s); open %s yourself", error, url)
+
+    thread = threading.Thread(target=work, name="browser", daemon=True)
+    thread.start()
+    return thread
+
+
+def serve(read: Read) -> int:
+    """Serve until stopped; return the exit status."""
+    settings = read.settings
+    check_port(settings.server.host, settings.server.port)
+    print(banner(read), flush=True)
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    from .server import build_app
+
+    return run(build_app(settings), settings)
+
+
+def run(app: FastAPI, settings: Settings, on_started: Callable[[], None] | None = None) -> int:
+    """Run `app` under uvicorn on this thread; sessions end with the app's lifespan."""
+    import uvicorn
+
+    server = settings.server
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            if self.started:
+                begun()
+
+    def begun() -> None:
+        log.info("serving at %s", page_url(server.host, server.port))
+        if server.open_browser and is_desktop():
+            open_in_browser(page_url(server.host, server.port))
+        if on_started is not None:
+            on_started()
+
+    config = uvicorn.Config(
+        app,
+        host=server.host,
+        port=server.port,
+        log_config=None,
+        access_log=False,
+        loop="asyncio",
+        timeout_graceful_shutdown=GRACE_S,
+        server_header=False,
+    )
+    runner = Server(config)
+    runner.run()
+    return 0 if runner.started else 1

@@ -1,0 +1,337 @@
+"""One user's graph and its life: NEW > OPENING > LIVE > DRAINING > CLOSED, or FAILED on the way.
+
+A session lives on the media loop; `configure`, `snapshot` and what lanes and sources call may come from any thread.
+Blocking work (opening stages, joining threads) runs in the manager's executor, never in the loop and never in its
+default executor, which belongs to the encoders.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from realtime.core.clock import NS_PER_S, Clock
+from realtime.core.errors import SessionError, SourceClosed, VitascopeError
+from realtime.core.frame import Frame
+
+from . import events
+from .logs import session_in_log
+from .wiring import Wiring
+
+if TYPE_CHECKING:
+    from realtime.sources.base import Source
+    from realtime.webrtc.peer import Peer
+
+log = logging.getLogger(__name__)
+
+LINGER_S = 10.0
+"""A failed session stays this long, so that its page can read why."""
+
+
+class State(Enum):
+    NEW = "new"
+    OPENING = "opening"
+    LIVE = "live"
+    DRAINING = "draining"
+    CLOSED = "closed"
+    FAILED = "failed"
+
+
+MOVES: Mapping[State, frozenset[State]] = {
+    State.NEW: frozenset({State.OPENING, State.CLOSED, State.FAILED}),
+    State.OPENING: frozenset({State.LIVE, State.DRAINING, State.FAILED}),
+    State.LIVE: frozenset({State.DRAINING, State.FAILED}),
+    State.DRAINING: frozenset({State.CLOSED, State.FAILED}),
+    State.FAILED: frozenset({State.CLOSED}),
+    State.CLOSED: frozenset(),
+}
+"""Which state may follow which."""
+
+
+def moved(now: State, to: State) -> State:
+    """Return `to`. Raises SessionError, naming both, when it may not follow `now`."""
+    if to not in MOVES[now]:
+        raise SessionError(f"A session that is {now.value} cannot become {to.value}.", permanent=True)
+    return to
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Times after which a session is closed or told of, in seconds."""
+
+    connect_timeout_s: float = 30.0
+    idle_timeout_s: float = 60.0
+    stats_interval_s: float = 0.5
+    drain_timeout_s: float = 5.0
+
+
+class Session:
+    """Wire a source, a graph and a peer; see MOVES for its life."""
+
+    def __init__(
+        self,
+        session_id: str,
+        wiring: Wiring,
+        *,
+        make_source: Callable[[int | None], Source] | None,
+        make_peer: Callable[[Session], Peer],
+        executor: Executor,
+        limits: Limits,
+        clock: Clock,
+        on_closed: Callable[[Session], None],
+    ) -> None:
+        self.id = session_id
+        self.state = State.NEW
+        self.why = ""
+        """Why it ended; empty while it has not."""
+        self.wiring = wiring
+        self.outbox = events.Outbox()
+        self.peer: Peer | None = None
+        self.closed = asyncio.Event()
+        self._make_source = make_source
+        self._make_peer = make_peer
+        self._source: Source | None = None
+        self._executor = executor
+        self._limits = limits
+        self._clock = clock
+        self._on_closed = on_closed
+        self._loop = asyncio.get_running_loop()
+        self._heard_ns = self._begun_ns = clock.now_ns()
+        self._failed_ns: int | None = None
+        self._connected = False
+        self._speaks = make_source is None
+        """Whether silence means that the client has gone: it sends pictures, or has sent a ping."""
+        self._configuring = threading.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closing: asyncio.Task[None] | None = None
+
+    @property
+    def takes_pictures(self) -> bool:
+        """Whether the client's own pictures are painted."""
+        return self._make_source is None
+
+    # Life, on the loop.
+
+    def begin(self) -> None:
+        """Open the graph in the background; events tell how it goes."""
+        self._move(State.OPENING)
+        self._start(self._open())
+        self._start(self._tend())
+
+    async def answer(self, offer_sdp: str) -> str:
+        """Return the answer to a client's offer. Raises UnsupportedMedia; the session survives that."""
+        if self.state not in (State.OPENING, State.LIVE):
+            raise SessionError(f"This session is {self.state.value}. {self.why}".strip(), hint="Start a new one.")
+        if self.peer is None:
+            peer = self._make_peer(self)
+            try:
+                answer = await peer.answer(offer_sdp)
+            except VitascopeError:
+                await peer.close()
+                raise
+            if self.state not in (State.OPENING, State.LIVE):  # it ended while the peers talked
+                await peer.close()
+                raise SessionError("This session ended meanwhile.", hint="Start a new one.")
+            self.peer = peer
+            self.outbox.attach(peer.send)
+            return answer
+        return await self.peer.answer(offer_sdp)
+
+    async def close(self, why: str = "") -> None:
+        """Finish what is in flight and let go of everything. Twice does no harm."""
+        if self._closing is None:
+            self.why = self.why or why
+            self._closing = self._loop.create_task(self._close(), name=f"close-{self.id[:6]}")
+        await asyncio.shield(self._closing)
+
+    async def _open(self) -> None:
+        with session_in_log(self.id):
+            try:
+                await self._blocking(self.wiring.open)
+            except VitascopeError as error:
+                self._fail(error)
+                return
+            except Exception as error:  # the lane is not yet there to catch it
+                log.exception("opening failed")
+                self._fail(SessionError(f"Opening failed: {error}.", hint="The log holds the details."))
+                return
+            if self.state is not State.OPENING:
+                return
+            self._move(State.LIVE)
+            self.outbox.put(events.ready(self.wiring.engine()))
+            self._start_source()
+
+    async def _close(self) -> None:
+        with session_in_log(self.id):
+            if self.state in (State.OPENING, State.LIVE):
+                self._move(State.DRAINING)
+            source, self._source = self._source, None
+            try:
+                if source is not None:
+                    await self._blocking(source.stop)
+                await self._blocking(lambda: self.wiring.close(self._limits.drain_timeout_s))
+                if self.peer is not None:
+                    await self.peer.close()
+            finally:
+                self._move(State.CLOSED)
+                self.outbox.detach()
+                me = asyncio.current_task()
+                for task in [one for one in self._tasks if one is not me]:
+                    task.cancel()
+                self.closed.set()
+                self._on_closed(self)
+
+    def _fail(self, error: VitascopeError) -> None:
+        if self.state in (State.FAILED, State.CLOSED, State.DRAINING):
+            return
+        self._move(State.FAILED)
+        self.why = str(error)
+        self._failed_ns = self._clock.now_ns()
+        self.outbox.put(events.trouble(error, permanent=True))
+        source, self._source = self._source, None
+        if source is not None:
+            self._start(self._blocking(source.stop))
+
+    async def _tend(self) -> None:
+        """Tell the figures, and end a session that nobody uses."""
+        with session_in_log(self.id):
+            while True:
+                await asyncio.sleep(self._limits.stats_interval_s)
+                why = self.overdue(self._clock.now_ns())
+                if why:
+                    self._start(self.close(why))
+                    return
+                if self.state is State.LIVE:
+                    self.outbox.put({"type": "stats", **self.figures()})
+
+    def overdue(self, now_ns: int) -> str:
+        """Say why this session should end by now, or ""."""
+        if self._failed_ns is not None:
+            return self.why if now_ns - self._failed_ns > LINGER_S * NS_PER_S else ""
+        if not self._connected:
+            late = now_ns - self._begun_ns > self._limits.connect_timeout_s * NS_PER_S
+            return f"Nobody connected within {self._limits.connect_timeout_s:g} s." if late else ""
+        idle = self._speaks and now_ns - self._heard_ns > self._limits.idle_timeout_s * NS_PER_S
+        return f"Nothing was heard for {self._limits.idle_timeout_s:g} s." if idle else ""
+
+    # What comes in. From any thread unless said.
+
+    def feed(self, frame: Frame) -> None:
+        """Take a picture from the client; those that come before the stages are open are not kept."""
+        self._heard_ns = self._clock.now_ns()
+        self._put(frame)
+
+    def _put(self, frame: Frame) -> None:
+        if self.state is State.LIVE:
+            self.wiring.put(frame)
+
+    def hear(self, message: Mapping[str, Any]) -> None:
+        """Take a message of the client's (on the loop): a ping, or settings."""
+        self._heard_ns = self._clock.now_ns()
+        self._speaks = True
+        if message.get("type") == "settings" and isinstance(message.get("settings"), dict):
+            self.configure(message["settings"])
+
+    def follow(self, peer_state: str) -> None:
+        """Take note of the connection's state (on the loop)."""
+        if peer_state == "connected":
+            self._heard_ns = self._clock.now_ns()
+            self._connected = True
+            self._start_source()
+        elif peer_state in ("failed", "closed") and self._closing is None and self.state is not State.CLOSED:
+            why = "No connection came about." if not self._connected else "The other side has gone."
+            self._start(self.close(why))
+
+    def configure(self, changes: Mapping[str, Any]) -> None:
+        """Apply live settings from the next sample on. Raises ConfigError; nothing is changed then."""
+        if self.state not in (State.OPENING, State.LIVE):
+            raise SessionError(f"This session is {self.state.value}.", hint="Start a new one.")
+        with self._configuring:
+            self.wiring.configure(changes)
+            size_px = self.wiring.size_px()
+        peer = self.peer
+        if peer is not None:
+            self._loop.call_soon_threadsafe(peer.resize, size_px)
+
+    def report(self, sentence: str) -> None:
+        """Tell the client what is being prepared."""
+        if self.state is State.OPENING:
+            self.outbox.put(events.progress(sentence))
+
+    def stage_trouble(self, error: VitascopeError) -> None:
+        """Tell the client about an error in a stage; the lane has counted and logged it."""
+        self.outbox.put(events.trouble(error))
+
+    # Figures.
+
+    def figures(self) -> dict[str, Any]:
+        """Return what the page shows: age, rates, drops, and where the time goes."""
+        figures = self.wiring.figures()
+        if self.peer is not None:
+            stats = self.peer.stats()
+            figures["dropped"] += stats.dropped_before_intake
+            if stats.frames_out:
+                figures["send_ms"] = round(max(0.0, stats.age_at_send_ms_p50 - figures["age_p50_ms"]), 1)
+                figures["age_p50_ms"] = round(stats.age_at_send_ms_p50, 1)
+                figures["age_p95_ms"] = round(stats.age_at_send_ms_p95, 1)
+        engine = self.wiring.engine()
+        return {**figures, "engine": engine["name"]} if engine else figures
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return state, figures and the newest events."""
+        newest = [self.outbox.last[kind] for kind in ("progress", "notice", "error") if kind in self.outbox.last]
+        return {
+            "state": self.state.value,
+            "why": self.why,
+            "age_s": round((self._clock.now_ns() - self._begun_ns) / NS_PER_S, 1),
+            "settings": self.wiring.settings(),
+            "engine": self.wiring.engine(),
+            "figures": self.figures() if self.state is State.LIVE else None,
+            "events": newest,
+        }
+
+    # The house's own.
+
+    def _start_source(self) -> None:
+        if self._make_source is None or self._source is not None or self.state is not State.LIVE:
+            return
+        if not self._connected:
+            return  # nobody watches yet: a file should begin at its beginning
+        try:
+            self._source = self._make_source(self.wiring.size_px())
+        except VitascopeError as error:
+            self._fail(error)
+            return
+        self._source.start(self._put, None, self._source_ended)
+
+    def _source_ended(self, error: VitascopeError | None) -> None:
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._after_source, error)
+
+    def _after_source(self, error: VitascopeError | None) -> None:
+        if self.state is not State.LIVE or self._source is None:
+            return  # we ended it
+        self._source = None
+        if error is not None:
+            self._fail(error if isinstance(error, VitascopeError) else SourceClosed(str(error)))
+            return
+        self.outbox.put(events.notice("The source has come to its end.", "Start again to see it once more."))
+
+    def _move(self, to: State) -> None:
+        log.info("session %s: %s > %s %s", self.id[:6], self.state.value, to.value, self.why)
+        self.state = moved(self.state, to)
+
+    def _start(self, work: Any) -> None:
+        task: asyncio.Task[None] = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _blocking(self, work: Callable[[], Any]) -> None:
+        await self._loop.run_in_executor(self._executor, work)
+

@@ -1,0 +1,152 @@
+"""One schema for everything a person can set. It feeds TOML, environment, flags, the page and `config`.
+
+The part `stages` is put together from the registry: a stage's settings are its own pydantic model. Where values
+come from, and what is said about a wrong one, is in `layers.py`.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from .registry import Registry
+
+ENV_PREFIX = "VITASCOPE_"
+
+
+class Section(BaseModel):
+    """A table of the settings: nothing unknown is let in, nothing changes afterwards."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ServerSettings(Section):
+    host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 lets other machines in.")
+    port: int = Field(7860, ge=1, le=65535, description="TCP port of page and signalling.")
+    open_browser: bool = Field(True, description="Open the page in a browser when this is a desktop.")
+    warm: bool = Field(True, description="Load the models at start instead of with the first session.")
+    max_sessions: int = Field(8, ge=1, le=256, description="Sessions at once; a further one is told to wait.")
+    connect_timeout_s: float = Field(
+        30.0, gt=0, le=600, description="A session that nobody connects to within this time is closed."
+    )
+    idle_timeout_s: float = Field(
+        60.0, gt=0, le=86_400, description="A session from which nothing is heard for this long is closed."
+    )
+    stats_interval_s: float = Field(0.5, ge=0.1, le=10, description="How often the page is told the figures.")
+    drain_timeout_s: float = Field(
+        5.0, ge=0, le=60, description="How long a closing session may finish what is in flight."
+    )
+    max_upload_mb: int = Field(512, ge=1, le=16_384, description="Largest video file that may be sent.")
+    upload_keep_s: float = Field(
+        600.0, gt=0, le=86_400, description="A file that no session plays is deleted after this time."
+    )
+    video_codec: Literal["h264", "vp8", "offer"] = Field(
+        "h264", description='Codec preferred both ways; "offer" takes the browser\'s order.'
+    )
+    ice_servers: tuple[str, ...] = Field(
+        (), description="STUN or TURN URLs, such as stun:host:3478. None are asked by default."
+    )
+    allowed_hosts: tuple[str, ...] = Field(
+        (), description="Host names under which the page may be reached; empty: localhost when bound to it."
+    )
+
+
+class SourceSettings(Section):
+    camera: int = Field(0, ge=0, le=63, description="Number of the local camera.")
+    rate_hz: float = Field(30.0, ge=1, le=120, description="Pictures a second asked of camera and pattern.")
+    pattern_mark: bool = Field(True, description="Draw each pattern picture's number into it.")
+    file: Path | None = Field(None, description="Video that the page's file source plays when none is sent.")
+
+
+class NodeSettings(Section):
+    stage: str = Field(description="Name of a stage in the registry.")
+    input: str = Field("source:video", description='What it reads: a node, or "source:video".')
+
+
+class GraphSettings(Section):
+    nodes: dict[str, NodeSettings] = Field(
+        default_factory=lambda: {"paint": NodeSettings(stage="paint")},
+        description="The stages and who reads whom.",
+    )
+    output: str = Field("paint", description="The node whose pictures are shown.")
+
+
+class LogSettings(Section):
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severe message to log."
+    )
+    as_json: bool = Field(False, description="One JSON object a line, for machines.")
+
+
+class Settings(BaseSettings):
+    """All settings but the stages' own; `settings_type` adds those."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid", frozen=True, env_prefix=ENV_PREFIX, env_nested_delimiter="__"
+    )
+
+    preset: str = Field("paint", description="Named graph to start from: a file in app/presets, or a path.")
+    server: ServerSettings = ServerSettings()
+    source: SourceSettings = SourceSettings()
+    graph: GraphSettings = GraphSettings()
+    log: LogSettings = LogSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take what `layers.read_settings` merged; it has read the environment as one of its layers."""
+        return (init_settings,)
+
+    def stage(self, name: str) -> BaseModel:
+        """Return the settings of stage `name`."""
+        config: BaseModel = getattr(self.stages, name)  # type: ignore[attr-defined]
+        return config
+
+
+@cache
+def _settings_type(table: tuple[tuple[str, type[BaseModel]], ...]) -> type[Settings]:
+    fields: dict[str, Any] = {name: (config, Field(default_factory=config)) for name, config in table}
+    stages = create_model("StageSettings", __base__=Section, **fields)
+    return create_model(
+        "Settings", __base__=Settings, stages=(Annotated[stages, Field(default_factory=stages)], ...)
+    )
+
+
+def settings_type(registry: Registry) -> type[Settings]:
+    """Return the schema with a section `stages.<name>` for each stage of `registry`."""
+    return _settings_type(tuple((name, registry.config(name)) for name in registry))
+
+
+def field_at(schema: type[BaseModel], path: tuple[str, ...]) -> Any:
+    """Return the FieldInfo at a dotted path, or None where there is none (a dict's inside counts as none)."""
+    field = None
+    here: Any = schema
+    for key in path:
+        fields = getattr(here, "model_fields", None)
+        if fields is None or key not in fields:
+            return None
+        field = fields[key]
+        here = field.annotation
+    return field
+
+
+def leaves(schema: type[BaseModel], path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], Any]]:
+    """List (path, FieldInfo) of every single value in the schema, in order."""
+    found: list[tuple[tuple[str, ...], Any]] = []
+    for name, field in schema.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            found += leaves(kind, (*path, name))
+        else:
+            found.append(((*path, name), field))
+    return found

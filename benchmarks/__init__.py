@@ -1,0 +1,1 @@
+"""One script a claim: `python -m benchmarks NAME` prints a table and, as its last line, one JSON object."""

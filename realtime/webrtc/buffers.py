@@ -1,0 +1,142 @@
+"""Receiving buffers that do not add delay: see `tuning.py` for why and where they are put in."""
+
+from __future__ import annotations
+
+import queue
+import time
+from typing import Any
+
+from aiortc.jitterbuffer import JitterBuffer, JitterFrame
+from aiortc.rtcrtpreceiver import NackGenerator
+from aiortc.rtp import RtpPacket
+
+NACK_REPEAT_S = 0.05
+DECODER_QUEUE_PICTURES = 30
+
+
+class CompletePicture(JitterFrame):
+    """A coded picture, and those behind it that became complete with it."""
+
+    def __init__(self, data: bytes, timestamp: int) -> None:
+        super().__init__(data=data, timestamp=timestamp)
+        self.received = timestamp
+        """RTP time as received; the receiver overwrites `timestamp` with one that begins at 0."""
+        self.later: list[CompletePicture] = []
+
+
+class PromptJitterBuffer(JitterBuffer):
+    """Give a picture out when its marked last packet is in, and all that became complete at once.
+
+    aiortc takes one picture a call; after a lost packet came late, the pictures behind it would stay one
+    behind the other for good. The others ride on the first one's `later`, and `BoundedDecoderQueue.put`
+    unpacks them.
+    """
+
+    def _remove_frame(self, sequence_number: int) -> JitterFrame | None:
+        if not self._is_video:
+            return super()._remove_frame(sequence_number)
+        first = self._first_complete()
+        if first is not None:
+            while (picture := self._first_complete()) is not None:
+                first.later.append(picture)
+        return first
+
+    def _first_complete(self) -> CompletePicture | None:
+        """Take the packets of the first picture out of the buffer if all of them are there."""
+        packets: list[Any] = []
+        origin = self._origin or 0
+        for count in range(self._capacity):
+            packet = self._packets[(origin + count) % self._capacity]
+            if packet is None:
+                return None
+            if packets and packet.timestamp != packets[0].timestamp:
+                data = b"".join(packet._data for packet in packets)
+                if data:
+                    break
+                self.remove(
+                    len(packets)
+                )  # padding after a marked packet; an empty packet would end the decoder
+                return self._first_complete()
+            packets.append(packet)
+            if packet.marker:
+                data = b"".join(packet._data for packet in packets)
+                break
+        else:
+            return None
+        self.remove(len(packets))
+        return CompletePicture(data, packets[0].timestamp) if data else self._first_complete()
+
+
+class RepeatingNacks(NackGenerator):
+    """Report missing packets again while they stay missing, at most every 50 ms."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._asked_s = 0.0
+
+    def add(self, packet: RtpPacket) -> bool:
+        missed = super().add(packet)
+        now_s = time.monotonic()
+        if missed or (self.missing and now_s - self._asked_s >= NACK_REPEAT_S):
+            self._asked_s = now_s
+            return True
+        return False
+
+
+class BoundedDecoderQueue(queue.Queue[Any]):
+    """Hold at most 30 coded pictures for the decoder; on overflow forget all and ask for a key picture."""
+
+    def __init__(self, ask_for_key: Any) -> None:
+        super().__init__()
+        self._ask_for_key = ask_for_key
+        self._until_key = False
+        self.forgotten = 0
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+        if item is None:  # the receiver stops its decoder
+            super().put(None)
+            return
+        codec, frame = item
+        pictures = [frame]
+        if isinstance(frame, CompletePicture):
+            moved = frame.timestamp - frame.received
+            for later in frame.later:
+                later.timestamp = later.received + moved + ((later.received < frame.received) << 32)
+            pictures += frame.later
+        for picture in pictures:
+            self._take(codec, picture)
+
+    def _take(self, codec: Any, frame: JitterFrame) -> None:
+        if not codec.mimeType.lower().startswith("video/"):
+            if self.qsize() < 4 * DECODER_QUEUE_PICTURES:
+                super().put((codec, frame))
+            return
+        if self.qsize() >= DECODER_QUEUE_PICTURES:
+            while True:
+                try:
+                    if self.get_nowait() is None:
+                        super().put(None)
+                        return
+                    self.forgotten += 1
+                except queue.Empty:
+                    break
+            self._until_key = True
+        if self._until_key:
+            if not is_key_picture(codec.name, frame.data):
+                self.forgotten += 1
+                self._ask_for_key()
+                return
+            self._until_key = False
+        super().put((codec, frame))
+
+
+def is_key_picture(codec: str, data: bytes) -> bool:
+    """Tell whether a picture is coded without those before it (VP8: RFC 6386, 9.1; H.264: NAL type 5)."""
+    if codec == "VP8":
+        return bool(data) and not data[0] & 1
+    position = data.find(b"\x00\x00\x01")
+    while 0 <= position < len(data) - 3:
+        if data[position + 3] & 0x1F == 5:
+            return True
+        position = data.find(b"\x00\x00\x01", position + 3)
+    return False

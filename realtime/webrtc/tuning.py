@@ -1,0 +1,246 @@
+"""What aiortc needs to be a live transport, each change small, named and checked against what it changes.
+
+aiortc 1.16 waits for the next picture before it gives out this one, asks for a lost packet once, encodes
+H.264 with x264's "medium" preset, starts at bit rates for talking heads, shares asyncio's default executor
+and queues without bound in front of its decoder. `apply` changes that for the process, once, and only where
+the code that it changes is the code that was read: each change first checks for the names it relies on, and
+reports a refusal instead of guessing. `realtime/webrtc/buffers.py` holds the new behaviour.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import inspect
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from typing import Any
+
+import aioice.ice
+import aiortc
+import aiortc.codecs.h264 as h264
+import aiortc.codecs.vpx as vpx
+import aiortc.jitterbuffer as jitterbuffer
+import aiortc.rtcrtpreceiver as rtcrtpreceiver
+import aiortc.rtcrtpsender as rtcrtpsender
+import av
+
+from .buffers import BoundedDecoderQueue, PromptJitterBuffer, RepeatingNacks
+
+log = logging.getLogger(__name__)
+
+READ_VERSION = (1, 16)
+"""The aiortc whose source these changes were written against."""
+
+START_BITS_S = 2_000_000
+LEAST_BITS_S = 300_000
+MOST_BITS_S = 6_000_000
+"""Painted textures are hard to code: 256 to 512 px at 15 to 30 pictures a second want 1 to 3 Mbit/s."""
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """Say what became of one change."""
+
+    name: str
+    done: bool
+    why: str
+    """What it is good for, or why it was refused."""
+
+
+class _Refused(Exception):
+    """A change does not fit the aiortc that is installed."""
+
+
+def _needs(condition: bool, what: str) -> None:
+    if not condition:
+        raise _Refused(f"aiortc {aiortc.__version__} has no {what} as it was read")
+
+
+def _put(owner: Any, name: str, value: object) -> None:
+    setattr(owner, name, value)
+
+
+def _source_has(thing: Any, *words: str) -> bool:
+    source = inspect.getsource(thing)
+    return all(word in source for word in words)
+
+
+def _receiver() -> str:
+    """Complete a picture with its marked last packet (RFC 3550, 5.1); bound what waits for the decoder."""
+    buffer, receiver = jitterbuffer.JitterBuffer, rtcrtpreceiver.RTCRtpReceiver
+    _needs(_source_has(buffer.add, "self._remove_frame(packet.sequence_number)"), "JitterBuffer.add")
+    _needs(_source_has(buffer._remove_frame, "packet.timestamp != timestamp", "x._data"), "_remove_frame")
+    _needs(_source_has(receiver.__init__, "JitterBuffer(capacity=512, is_video=True)"), "jitter buffer")
+    _needs(
+        _source_has(receiver.__init__, "self.__decoder_queue: queue.Queue = queue.Queue()"), "decoder queue"
+    )
+    _needs(_source_has(receiver.__init__, "self.__decoder_error = threading.Event()"), "decoder error flag")
+    _needs(
+        _source_has(
+            receiver._handle_rtp_packet,
+            "self.__timestamp_mapper.map(",
+            "self.__decoder_queue.put((codec, encoded_frame))",
+        ),
+        "_handle_rtp_packet",
+    )
+    before: Callable[..., None] = receiver.__init__
+
+    def init(self: Any, kind: str, transport: Any) -> None:
+        before(self, kind, transport)
+        self._RTCRtpReceiver__decoder_queue = BoundedDecoderQueue(self._RTCRtpReceiver__decoder_error.set)
+
+    _put(receiver, "__init__", init)
+    _put(rtcrtpreceiver, "JitterBuffer", PromptJitterBuffer)
+    return "saves one picture interval (33 ms at 30 a second); a decoder that falls behind catches up"
+
+
+def _nacks() -> str:
+    """Ask again for a packet that did not come (RFC 4585, 6.2.1 leaves the timing to the receiver)."""
+    _needs(_source_has(rtcrtpreceiver.NackGenerator.add, "self.missing", "return missed"), "NackGenerator")
+    _put(rtcrtpreceiver, "NackGenerator", RepeatingNacks)
+    return "halves the longest standstill at 3 % loss"
+
+
+def _x264() -> str:
+    """Encode H.264 with "ultrafast" and pictures at their own times."""
+    _needs(
+        _source_has(h264.H264Encoder._encode_frame, '"tune": "zerolatency"', 'create("libx264", "w")'),
+        "H264Encoder._encode_frame",
+    )
+    _put(h264.H264Encoder, "_encode_frame", _encode_h264)
+    return "1.2 ms a picture of 640 x 480 instead of 9.4"
+
+
+def _encode_h264(self: Any, frame: av.VideoFrame, force_keyframe: bool) -> Any:
+    """Replace H264Encoder._encode_frame: the same, but ultrafast, one thread, 90 kHz times."""
+    codec = self.codec
+    if codec and (
+        (frame.width, frame.height) != (codec.width, codec.height)
+        or abs(self.target_bitrate - codec.bit_rate) > 0.1 * codec.bit_rate
+    ):
+        self.buffer_data, self.buffer_pts, self.codec = b"", None, None
+    kind = av.video.frame.PictureType
+    frame.pict_type = kind.I if force_keyframe else kind.NONE
+    if self.codec is None:
+        codec = self.codec = av.CodecContext.create("libx264", "w")
+        codec.width, codec.height, codec.pix_fmt = frame.width, frame.height, "yuv420p"
+        codec.bit_rate = self.target_bitrate
+        codec.framerate = Fraction(h264.MAX_FRAME_RATE, 1)
+        codec.time_base = Fraction(1, 90_000)
+        codec.thread_count = 1
+        rate = str(self.target_bitrate)
+        codec.options = {
+            "level": "31",
+            "preset": "ultrafast",
+            "tune": "zerolatency",
+            "maxrate": rate,
+            "bufsize": str(self.target_bitrate // 2),
+            "g": "3000",
+        }
+        codec.profile = "Baseline"
+    data = b"".join(bytes(packet) for packet in self.codec.encode(frame))
+    if data:
+        yield from self._split_bitstream(data)
+
+
+def _vp8_threads() -> str:
+    """Give libvpx one thread: on a busy machine several wait for each other for hundreds of milliseconds."""
+    _needs(
+        list(inspect.signature(vpx.number_of_threads).parameters) == ["pixels", "cpus"], "number_of_threads"
+    )
+    _needs(_source_has(vpx.Vp8Encoder.encode, "= number_of_threads("), "Vp8Encoder.encode")
+    _put(vpx, "number_of_threads", lambda pixels, cpus: 1)
+    return "no thread hand-overs for pictures of this size"
+
+
+def _bit_rates() -> str:
+    """Start and end where painted textures need it; the receiver's estimate (REMB) still rules in between."""
+    for module, encoder in ((vpx, vpx.Vp8Encoder), (h264, h264.H264Encoder)):
+        _needs(
+            _source_has(encoder, "DEFAULT_BITRATE", "min(bitrate, MAX_BITRATE)"),
+            f"{encoder.__name__} bit rates",
+        )
+        _put(module, "DEFAULT_BITRATE", START_BITS_S)
+        _put(module, "MIN_BITRATE", LEAST_BITS_S)
+        _put(module, "MAX_BITRATE", MOST_BITS_S)
+    return f"start at {START_BITS_S / 1e6:g} Mbit/s, at most {MOST_BITS_S / 1e6:g}"
+
+
+def _own_executor() -> str:
+    """Encode on threads of our own: what else uses the loop's default executor cannot hold pictures up."""
+    sender = rtcrtpsender.RTCRtpSender
+    _needs(_source_has(sender.__init__, "self.__loop = asyncio.get_event_loop()"), "RTCRtpSender.__loop")
+    _needs(_source_has(sender._next_encoded_frame, "self.__loop.run_in_executor("), "RTCRtpSender executor")
+    _needs(inspect.getsource(sender).count("self.__loop.") == 1, "single use of RTCRtpSender.__loop")
+    before: Callable[..., None] = sender.__init__
+
+    def init(self: Any, *args: Any, **kwargs: Any) -> None:
+        before(self, *args, **kwargs)
+        self._RTCRtpSender__loop = _EncoderLoop(self._RTCRtpSender__loop)
+
+    _put(sender, "__init__", init)
+    return "encoding does not wait for other work in threads"
+
+
+class _EncoderLoop:
+    """Stand in for the event loop where the sender asks for its default executor."""
+
+    def __init__(self, loop: Any) -> None:
+        self._loop = loop
+
+    def run_in_executor(self, executor: None, function: Callable[..., Any], *args: Any) -> Any:
+        return self._loop.run_in_executor(encoder_threads(), function, *args)
+
+
+@lru_cache(maxsize=1)
+def encoder_threads() -> concurrent.futures.ThreadPoolExecutor:
+    """Return the threads on which all peers of the process encode."""
+    workers = max(2, min(8, os.cpu_count() or 2))
+    return concurrent.futures.ThreadPoolExecutor(workers, thread_name_prefix="encode")
+
+
+def _lonely_host() -> str:
+    """Offer 127.0.0.1 where the machine has no other address (a laptop off line, a container)."""
+    before = aioice.ice.get_host_addresses
+    _needs(
+        list(inspect.signature(before).parameters) == ["use_ipv4", "use_ipv6"], "aioice.get_host_addresses"
+    )
+
+    def addresses(use_ipv4: bool, use_ipv6: bool) -> list[str]:
+        found: list[str] = before(use_ipv4, use_ipv6)
+        return found or (["127.0.0.1"] if use_ipv4 else ["::1"])
+
+    _put(aioice.ice, "get_host_addresses", addresses)
+    return "peers on the same machine meet without a network"
+
+
+_CHANGES: tuple[Callable[[], str], ...] = (
+    _receiver,
+    _nacks,
+    _x264,
+    _vp8_threads,
+    _bit_rates,
+    _own_executor,
+    _lonely_host,
+)
+
+
+@lru_cache(maxsize=1)
+def apply() -> tuple[Applied, ...]:
+    """Apply all changes, once a process, and tell what became of each. Refusals are logged, not raised."""
+    version = tuple(int(part) for part in aiortc.__version__.split(".")[:2])
+    results = []
+    for change in _CHANGES:
+        name = change.__name__.strip("_")
+        try:
+            if version != READ_VERSION:
+                raise _Refused(f"aiortc {aiortc.__version__} is not {'.'.join(map(str, READ_VERSION))}")
+            results.append(Applied(name, True, change()))
+        except (_Refused, AttributeError, TypeError, OSError) as refusal:
+            log.warning("aiortc goes on without %s: %s", name, refusal)
+            results.append(Applied(name, False, str(refusal)))
+    return tuple(results)

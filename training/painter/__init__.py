@@ -1,0 +1,1 @@
+"""How the embedded painter is made: pictures, looks, autoencoder, translator, tuning, export, evaluation."""

@@ -1,0 +1,117 @@
+"""What the page needs from the application, stated here so that `ui` never imports `app`.
+
+`app` satisfies `StudioPort`; tests satisfy it with a few lines. The page also talks to these routes, from the
+browser (assets/link.js), since a camera cannot pass through Gradio:
+
+    POST  /api/sessions                {"source": {"kind": "webrtc" | "pattern" | "file", "file"?: id}, "settings": {}}
+                                       -> {"id": str, "ice_servers"?: [], "engine"?: {"name", "why"}}
+    POST  /api/sessions/{id}/offer     {"sdp", "type": "offer"} -> {"sdp", "type": "answer"}
+    POST  /api/sessions/{id}/close     sent by `navigator.sendBeacon` when the page goes away; 204
+    POST  /api/files                   multipart, field "file" -> {"id": str}
+    errors                             {"error": {"message", "hint", "kind"}} with the right status; 503 = busy
+
+and hears these events over the data channel "control", one JSON object each:
+
+    {"type": "progress", "message", "fraction"?: 0..1}     while models load and engines are built
+    {"type": "ready", "engine"?: {"name", "why"}}          from now on pictures come
+    {"type": "stats", "age_p95_ms", "fps", "dropped", "wait_ms"?, "work_ms"?, "send_ms"?}    twice a second
+    {"type": "notice", "message", "hint"?}                 worth a line under the picture
+    {"type": "error", "message", "hint", "kind", "permanent"?: bool}    a card; over the picture if permanent
+
+It sends {"type": "ping", "sent_ms"} each second.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from pydantic import BaseModel
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Describe one look that the model paints."""
+
+    id: str
+    title: str
+    """What stands under its thumbnail."""
+    prompt: str
+    """The words that a click on the thumbnail puts into the prompt."""
+    about: str = ""
+    """One sentence."""
+    words: tuple[str, ...] = ()
+    """Wordings that mean this look."""
+    thumbnail: Path | None = None
+    """Square picture; without one the page draws a plain card."""
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """Hold the words that a model with a small vocabulary understands."""
+
+    looks: tuple[Look, ...] = ()
+    moods: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Name of a colour mood to the wordings that mean it; the first wording is what a click writes."""
+    strengths: Mapping[str, float] = field(default_factory=dict)
+    """Strength word to the share of the change that it asks for."""
+    synonyms: Mapping[str, str] = field(default_factory=dict)
+    """Other wordings that are understood, to the known words that they stand for."""
+    is_open: bool = False
+    """True for a model that takes any words: the page then judges no word of a prompt."""
+
+    @classmethod
+    def read(cls, folder: Path) -> Vocabulary:
+        """Read `vitascope.json` of a model folder. Thumbnails that are not there are left out."""
+        seen: dict[str, Any] = json.loads((folder / "vitascope.json").read_text(encoding="utf-8"))
+        return cls(
+            looks=tuple(_look(item, folder) for item in seen.get("looks", ())),
+            moods={name: tuple(words) for name, words in seen.get("moods", {}).items()},
+            strengths=dict(seen.get("strengths", {})),
+            synonyms=dict(seen.get("synonyms", {})),
+        )
+
+
+def _look(item: Mapping[str, Any], folder: Path) -> Look:
+    picture = folder / item["thumbnail"] if item.get("thumbnail") else None
+    return Look(
+        id=item["id"],
+        title=item["title"],
+        prompt=item["prompt"],
+        about=item.get("about", ""),
+        words=tuple(item.get("words", ())),
+        thumbnail=picture if picture is not None and picture.is_file() else None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class EngineBadge:
+    """Say which back end paints, and why that one."""
+
+    name: str
+    why: str = ""
+
+
+class StudioPort(Protocol):
+    """Serve the page. Called from Gradio's worker threads."""
+
+    def schema(self) -> type[BaseModel]:
+        """Return the model of the painter's settings; the controls are made from its fields."""
+
+    def defaults(self) -> Mapping[str, Any]:
+        """Return the values that a new session starts with, by field name."""
+
+    def vocabulary(self) -> Vocabulary:
+        """Return the words that the painter understands."""
+
+    def engine(self) -> EngineBadge:
+        """Return what paints now, or what will."""
+
+    def configure(self, session_id: str, settings: Mapping[str, Any]) -> None:
+        """Apply live settings to a running session, from the next picture on.
+
+        Raises VitascopeError for an unknown session or a value that cannot be.
+        """

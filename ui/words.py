@@ -1,0 +1,153 @@
+"""Read a prompt the way a small vocabulary does, and change one word group of it. Pure text, no model.
+
+The prompt is the only truth: thumbnails and chips are views of it, and a click on one edits it. A prompt is
+cut into spans, the longest known wording first, so that "thick brush strokes" is one look and not a synonym
+("brush") between two unknown words.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from .port import Vocabulary
+
+Kind = Literal["look", "mood", "strength", "synonym", "filler", "unknown"]
+
+_WORD = re.compile(r"[^\W_]+(?:['\u2019-][^\W_]+)*", re.UNICODE)
+_FILLERS = frozenset(
+    "a an the of in on at as by for with and or to into from my me it its this that is like make turn look style "
+    "please very nice high quality best detailed highly beautiful masterpiece art artistic".split()
+)
+"""Words that change nothing and are not worth a remark."""
+
+MAX_READ_CHARS = 2000
+"""A longer prompt is read up to here: the server refuses it anyway."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Hold one wording of a prompt, and what it was taken for."""
+
+    text: str
+    start: int
+    stop: int
+    """Half-open range of characters in the prompt."""
+    kind: Kind
+    means: str = ""
+    """Id of the look or mood, the strength word, or the known words behind a synonym."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Hold a prompt as it was understood. The longest wording of a kind decides, the later one if equal."""
+
+    spans: tuple[Span, ...]
+    look: str = ""
+    mood: str = ""
+    strength: str = ""
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """The words that change nothing, since the painter never learnt them."""
+        return tuple(span.text for span in self.spans if span.kind == "unknown")
+
+
+def read(prompt: str, vocabulary: Vocabulary) -> Reading:
+    """Cut `prompt` into spans and say what each was taken for."""
+    table = _table(vocabulary)
+    longest = max((len(key) for key in table), default=1)
+    words = list(_WORD.finditer(prompt[:MAX_READ_CHARS]))
+    spans: list[Span] = []
+    at = 0
+    while at < len(words):
+        for count in range(min(longest, len(words) - at), 0, -1):
+            key = tuple(word.group().lower() for word in words[at : at + count])
+            if key in table or count == 1:
+                kind, means = table.get(key, ("filler" if key[0] in _FILLERS else "unknown", ""))
+                start, stop = words[at].start(), words[at + count - 1].end()
+                spans.append(Span(prompt[start:stop], start, stop, kind, means))
+                at += count
+                break
+    implied = {kind: _decisive(spans, kind) for kind in ("look", "mood", "strength")}
+    for span in spans:  # a synonym fills in what no plain wording has said
+        if span.kind == "synonym":
+            behind = read(span.means, Vocabulary(vocabulary.looks, vocabulary.moods, vocabulary.strengths))
+            implied["look"] = implied["look"] or behind.look
+            implied["mood"] = implied["mood"] or behind.mood
+    return Reading(tuple(spans), implied["look"], implied["mood"], implied["strength"])
+
+
+def with_look(prompt: str, look_id: str, vocabulary: Vocabulary) -> str:
+    """Return `prompt` with its look changed, its mood and its strength word kept."""
+    new = next(look.prompt for look in vocabulary.looks if look.id == look_id)
+    seen = read(prompt, vocabulary)
+    if any(span.kind == "look" for span in seen.spans):
+        return _swap(prompt, seen, "look", new)
+    # Nothing to swap: words that the painter does not know would only stay as clutter.
+    return ", ".join(part for part in (f"{seen.strength} {new}".strip(), _mood_words(seen, vocabulary)) if part)
+
+
+def with_mood(prompt: str, mood: str, vocabulary: Vocabulary) -> str:
+    """Return `prompt` with another colour mood; "" takes the mood away."""
+    seen = read(prompt, vocabulary)
+    new = vocabulary.moods[mood][0] if mood else ""
+    if any(span.kind == "mood" for span in seen.spans):
+        return _swap(prompt, seen, "mood", new)
+    return _tidy(f"{prompt.rstrip(' ,')}, {new}" if new else prompt)
+
+
+def with_strength(prompt: str, word: str, vocabulary: Vocabulary) -> str:
+    """Return `prompt` with another strength word; "" takes it away."""
+    seen = read(prompt, vocabulary)
+    if any(span.kind == "strength" for span in seen.spans):
+        return _swap(prompt, seen, "strength", word)
+    return _tidy(f"{word} {prompt}")
+
+
+def _table(vocabulary: Vocabulary) -> Mapping[tuple[str, ...], tuple[Kind, str]]:
+    table: dict[tuple[str, ...], tuple[Kind, str]] = {}
+
+    def add(wording: str, kind: Kind, means: str) -> None:
+        key = tuple(match.group().lower() for match in _WORD.finditer(wording))
+        if key:
+            table[key] = (kind, means)
+
+    for wording, means in vocabulary.synonyms.items():
+        add(wording, "synonym", means)
+    for word in vocabulary.strengths:
+        add(word, "strength", word)
+    for mood, wordings in vocabulary.moods.items():
+        for wording in wordings:
+            add(wording, "mood", mood)
+    for look in vocabulary.looks:
+        for wording in (look.prompt, *look.words):
+            add(wording, "look", look.id)
+    return table
+
+
+def _decisive(spans: list[Span], kind: str) -> str:
+    found = [span for span in spans if span.kind == kind]
+    return max(reversed(found), key=lambda span: len(span.text)).means if found else ""
+
+
+def _mood_words(seen: Reading, vocabulary: Vocabulary) -> str:
+    said = [span.text for span in seen.spans if span.kind == "mood"]
+    return said[-1] if said else vocabulary.moods[seen.mood][0] if seen.mood else ""
+
+
+def _swap(prompt: str, seen: Reading, kind: Kind, new: str) -> str:
+    pieces: list[str] = []
+    at = 0
+    for span in seen.spans:
+        if span.kind == kind:
+            pieces += [prompt[at : span.start], new]
+            at, new = span.stop, ""
+    return _tidy("".join([*pieces, prompt[at:]]))
+
+
+def _tidy(prompt: str) -> str:
+    parts = (" ".join(part.split()) for part in prompt.split(","))
+    return ", ".join(part for part in parts if part)
