@@ -50,6 +50,10 @@ def main(argv: Sequence[str]) -> int:
         if debug:
             raise
         return _told(error)
+    except ModuleNotFoundError as error:
+        if debug:
+            raise
+        return _told(VitascopeError(f"The package {error.name} is missing.", hint="Set up again: make setup"))
     except KeyboardInterrupt:
         print("Stopped.", file=sys.stderr)
         return STOPPED

@@ -20,7 +20,7 @@ from realtime.core.stage import StageContext
 from . import events
 from .files import Uploads
 from .registry import Registry
-from .session import Limits, Session
+from .session import Limits, Session, outcome
 from .settings import Section, Settings
 from .warmth import Warmth
 from .wiring import House, Wiring
@@ -214,18 +214,20 @@ class SessionManager:
         context = StageContext(
             session="warm", clock=self.clock, shared=self.house.shared, report=self.warmth.report
         )
-        try:
-            wiring = Wiring(self.settings, self.registry, self.house, context)
-            loop = asyncio.get_running_loop()
-            try:
-                await loop.run_in_executor(self._executor, wiring.open)
-                await loop.run_in_executor(self._executor, wiring.try_out)
-                self.warmth.done(wiring.engine())
-            finally:
-                await loop.run_in_executor(self._executor, lambda: wiring.close(0.0))
-        except VitascopeError as error:
+        error = await outcome(self._open_once(context))
+        if error is not None:
             log.warning("warming failed: %s", error)
             self.warmth.failed(error)
+
+    async def _open_once(self, context: StageContext) -> None:
+        loop = asyncio.get_running_loop()
+        wiring = Wiring(self.settings, self.registry, self.house, context)
+        try:
+            await loop.run_in_executor(self._executor, wiring.open)
+            await loop.run_in_executor(self._executor, wiring.try_out)
+            self.warmth.done(wiring.engine())
+        finally:
+            await loop.run_in_executor(self._executor, wiring.close)
 
     def _warm_report(self, sentence: str) -> None:
         for session in self.sessions:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from enum import Enum
@@ -59,6 +59,17 @@ def moved(now: State, to: State) -> State:
     if to not in MOVES[now]:
         raise SessionError(f"A session that is {now.value} cannot become {to.value}.", permanent=True)
     return to
+
+
+async def outcome(work: Coroutine[Any, Any, None]) -> VitascopeError | None:
+    """Await `work` and return the error that ended it; a fault in the program becomes one too, and is logged."""
+    (error,) = await asyncio.gather(work, return_exceptions=True)
+    if error is None or isinstance(error, VitascopeError):
+        return error
+    if not isinstance(error, Exception):
+        raise error
+    log.error("opening failed", exc_info=error)
+    return SessionError(f"Opening failed: {error}.", hint="The log holds the details.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,14 +163,9 @@ class Session:
 
     async def _open(self) -> None:
         with session_in_log(self.id):
-            try:
-                await self._blocking(self.wiring.open)
-            except VitascopeError as error:
+            error = await outcome(self._blocking(self.wiring.open))
+            if error is not None:
                 self._fail(error)
-                return
-            except Exception as error:  # the lane is not yet there to catch it
-                log.exception("opening failed")
-                self._fail(SessionError(f"Opening failed: {error}.", hint="The log holds the details."))
                 return
             if self.state is not State.OPENING:
                 return

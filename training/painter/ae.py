@@ -130,9 +130,11 @@ def main() -> None:
     parser.add_argument("--adam", action="store_true", help="AdamW for everything, to compare")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--checkpoint", type=Path, default=WORK / "ae.pt")
+    parser.add_argument("--start", type=Path, help="diffusers folder to start from instead of fresh weights")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    train(args.checkpoint, seconds=args.seconds, count=args.batch, size_px=args.size, lr=args.lr, muon=not args.adam)
+    start = AutoencoderTiny.from_pretrained(args.start) if args.start else None
+    train(args.checkpoint, seconds=args.seconds, count=args.batch, size_px=args.size, lr=args.lr, muon=not args.adam, vae=start)
 
 
 if __name__ == "__main__":

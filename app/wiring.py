@@ -1,0 +1,264 @@
+"""What a session runs: the graph that the settings name, made of stages from the registry, in the house's lanes.
+
+A `House` is what the sessions of one process share: lanes and engines. A `Wiring` is one session's graph with the
+settings of that session; it knows neither peer nor page, so the server and `python -m app paint` use the same.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+from realtime.core.channel import Channel, Drop
+from realtime.core.clock import Clock
+from realtime.core.errors import ConfigError, SessionError, StageError, VitascopeError
+from realtime.core.frame import VIDEO_CLOCK, Frame, Result, Stamp
+from realtime.core.graph import Graph, Node
+from realtime.core.lane import Lanes
+from realtime.core.metrics import StageSnapshot
+from realtime.core.stage import Live, StageContext
+
+from .layers import sentence
+from .registry import Registry
+from .settings import Settings
+
+SOURCE = "video"
+TRY_OUT_TIMEOUT_S = 300.0
+"""The first picture through a fresh engine may wait for a build."""
+TRY_OUT_SIDE_PX = 256
+FILE_CAPACITY = 2
+
+
+@dataclass(slots=True)
+class _Place:
+    """Where one shared object stands, or will stand."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    made: list[Any] = field(default_factory=list)
+
+
+class House:
+    """Hold what the sessions of this process share, until `close`. From any thread."""
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self.lanes = Lanes(clock)
+        self._lock = threading.Lock()
+        self._places: dict[str, _Place] = {}
+        self._made: list[Any] = []
+        self._is_closed = False
+
+    def shared(self, key: str, make: Callable[[], Any]) -> Any:
+        """Return the one object of `key`. The first who asks makes it, others wait; a failed make leaves no trace.
+
+        `make` may ask for other keys.
+        """
+        with self._lock:
+            if self._is_closed:
+                raise SessionError("The server stops.", permanent=True)
+            place = self._places.setdefault(key, _Place())
+        with place.lock:
+            if not place.made:
+                place.made.append(make())
+                self._made.append(place.made[0])
+            return place.made[0]
+
+    def close(self) -> None:
+        """End the lanes, then close the shared objects, the newest first. Waits for one that is being made."""
+        with self._lock:
+            self._is_closed = True
+            places = list(self._places.values())
+            self._places.clear()
+        self.lanes.close()
+        for place in places:
+            with place.lock:
+                pass  # whoever was making it is done
+        while self._made:
+            one = self._made.pop()
+            if hasattr(one, "close"):
+                one.close()
+
+
+class Wiring:
+    """Build the graph of `settings` and change its settings while it runs.
+
+    `changes` are settings of the output stage laid over those of `settings`. A `live` graph forgets pictures when it
+    is late; one that is not makes `put` wait and loses none. Raises ConfigError for a graph or a value that cannot be.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        registry: Registry,
+        house: House,
+        ctx: StageContext,
+        *,
+        changes: Mapping[str, Any] | None = None,
+        on_error: Callable[[VitascopeError], None] | None = None,
+        live: bool = True,
+    ) -> None:
+        graph = settings.graph
+        self._lanes = house.lanes
+        self._ctx = ctx
+        self._name = graph.output
+        self._inputs = {name: node.input for name, node in graph.nodes.items()}
+        self._config = changed(settings.stage(graph.nodes[graph.output].stage), changes or {})
+        self._lock = threading.Lock()
+        self._is_opening = self._is_closed = False
+        nodes = []
+        for name, node in graph.nodes.items():
+            config = self._config if name == graph.output else settings.stage(node.stage)
+            nodes.append(Node(name, registry.stage(node.stage)(), registry.spec(node.stage), config, node.input))
+        self._stage = next(node.stage for node in nodes if node.name == graph.output)
+        gives = registry.spec(graph.nodes[graph.output].stage).gives
+        if not issubclass(gives, Frame):
+            raise ConfigError(
+                f'graph.output = "{graph.output}" gives {gives.__name__}, not pictures.',
+                hint="Name a node whose stage gives pictures.",
+            )
+        self._graph = Graph(
+            nodes,
+            sources={SOURCE: Frame},
+            clock=ctx.clock,
+            live=live,
+            on_error=(lambda node, error: on_error(error)) if on_error is not None else None,
+        )
+        capacity, drop = (1, Drop.OLDEST) if live else (FILE_CAPACITY, Drop.WAIT)
+        self.output: Channel[Result[Any]] = self._graph.subscribe(graph.output, capacity=capacity, drop=drop)
+        """What the output node makes; closed with the wiring."""
+
+    # Life. `open` and `close` block and may run on different threads.
+
+    def open(self) -> None:
+        """Open the stages: models load and engines are built here. After `close` it does nothing."""
+        with self._lock:
+            if self._is_closed:
+                return
+            self._is_opening = True
+        try:
+            self._graph.open(self._lanes, self._ctx)
+        finally:
+            with self._lock:
+                self._is_opening = False
+                left = self._is_closed
+            if left:
+                self._graph.close()
+
+    def try_out(self) -> None:
+        """Send one grey picture through, so that what an engine does at its first run is done. Raises what it meets."""
+        side = self.size_px() or TRY_OUT_SIDE_PX
+        stamp = Stamp("try-out", 0, 0, VIDEO_CLOCK, self._ctx.clock.now_ns())
+        self.put(Frame(stamp, np.full((side, side, 3), 128, np.uint8)))
+        try:
+            result = self.output.get(timeout_s=TRY_OUT_TIMEOUT_S)
+        except TimeoutError as error:
+            raise StageError(
+                f"The first picture did not come within {TRY_OUT_TIMEOUT_S:g} s.", stage=self._name
+            ) from error
+        if result.error is not None:
+            raise result.error
+
+    def close(self, timeout_s: float = 0.0) -> bool:
+        """Let what is in flight come out for at most `timeout_s`, then end; tell whether all of it came out.
+
+        Twice does no harm, and the second call does not wait for the first: it cuts it short. While `open` runs on
+        another thread, that one ends the graph when it is done.
+        """
+        with self._lock:
+            is_first, self._is_closed = not self._is_closed, True
+            is_opening = self._is_opening
+        if is_opening:
+            self.output.close()
+            return False
+        drained = is_first and timeout_s > 0 and self._graph.drain(timeout_s)
+        self._graph.close()
+        return drained
+
+    def put(self, frame: Frame) -> None:
+        """Send a picture through the graph. Raises ChannelClosed after `close`."""
+        self._graph.put(SOURCE, frame)
+
+    # Settings, from any thread.
+
+    def configure(self, changes: Mapping[str, Any]) -> None:
+        """Apply live settings of the output stage from the next picture on: all of them or none.
+
+        Raises ConfigError for a name, a value or a setting that cannot change while it runs.
+        """
+        with self._lock:
+            config = changed(self._config, changes, is_running=True)
+            self._graph.configure(self._name, config)
+            self._config = config
+
+    def settings(self) -> dict[str, Any]:
+        """Return the current values of the output stage's settings."""
+        return self._config.model_dump(mode="json")
+
+    def size_px(self) -> int | None:
+        """Return the side of the square pictures that the output stage wants; None when it takes any."""
+        size_px = getattr(self._config, "size_px", None)
+        return int(size_px) if size_px else None
+
+    def engine(self) -> dict[str, str] | None:
+        """Return the name of what paints, and why that; None when the stage does not tell (yet)."""
+        tell = getattr(self._stage, "engine_info", None)
+        info = tell() if tell is not None else None
+        return {"name": str(info.name), "why": str(info.why)} if info is not None else None
+
+    # Figures.
+
+    def snapshot(self) -> dict[str, StageSnapshot]:
+        """Return the figures of each node."""
+        return self._graph.snapshot()
+
+    def figures(self) -> dict[str, Any]:
+        """Return what the page shows (ui/port.py): age and rate at the output, waiting and work on the way to it."""
+        nodes = self.snapshot()
+        out = nodes[self._name]
+        way = [nodes[name] for name in self._way()]
+        return {
+            "age_p50_ms": round(out.age_ms_p50, 1),
+            "age_p95_ms": round(out.age_ms_p95, 1),
+            "fps": round(out.rate_hz, 1),
+            "dropped": sum(node.dropped for node in nodes.values()) + self.output.stats().dropped,
+            "wait_ms": round(sum(node.wait_ms_p50 for node in way), 1),
+            "work_ms": round(sum(node.work_ms_p50 for node in way), 1),
+        }
+
+    def _way(self) -> list[str]:
+        """Return the nodes from the output back to the source."""
+        way = [self._name]
+        while (before := self._inputs[way[-1]]) in self._inputs:
+            way.append(before)
+        return way
+
+
+def changed(config: BaseModel, changes: Mapping[str, Any], *, is_running: bool = False) -> BaseModel:
+    """Return `config` with `changes`. Raises ConfigError: a sentence, and the nearest right name.
+
+    While it runs only `Live` fields may get another value.
+    """
+    schema = type(config)
+    try:
+        new = schema.model_validate({**config.model_dump(), **changes})
+    except ValidationError as error:
+        raise sentence(error, schema) from error
+    fixed = [
+        name
+        for name, described in schema.model_fields.items()
+        if is_running and getattr(new, name) != getattr(config, name) and not is_live(described)
+    ]
+    if fixed:
+        verb = "applies" if len(fixed) == 1 else "apply"
+        raise ConfigError(f"{', '.join(fixed)} {verb} after restart.", hint="Start a new session with it.")
+    return new
+
+
+def is_live(described: FieldInfo) -> bool:
+    """Tell whether a config field acts between two samples."""
+    return any(mark is Live or isinstance(mark, Live) for mark in described.metadata)

@@ -1,0 +1,127 @@
+"""Prompts become embeddings on a thread of their own: the painting lane takes the newest that is ready.
+
+Typing changes a prompt ten times a second and encoding may take longer than a frame. So each session has a mailbox
+of one (`Prompter`): what was wanted last wins, what was wanted in between is never encoded.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Embedding:
+    """Hold an encoded prompt."""
+
+    text: str
+    """What was encoded, after free wording became known words."""
+    context_1TD: Tensor
+    """Output of the text encoder, (1, tokens, width)."""
+    cut_tokens: int = 0
+    """Tokens at the end that the model has no room for."""
+    time_rows: dict[int, Tensor] = field(default_factory=dict)
+    """Time and pooled text embedding (1, E) by timestep, filled as they are needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Hold the two sides of guidance. They change together."""
+
+    prompt: Embedding
+    negative: Embedding
+
+
+class PromptBook:
+    """Encode prompts for the sessions of one model, and remember the newest ones."""
+
+    def __init__(self, encode: Callable[[str], Embedding], capacity: int = 64) -> None:
+        self._encode = encode
+        self._capacity = capacity
+        self._known: OrderedDict[str, Embedding] = OrderedDict()
+        self._lock = threading.Lock()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="prompts")
+
+    def look_up(self, text: str) -> Embedding:
+        """Return the embedding of `text`; encode it here and now if it is not known."""
+        with self._lock:
+            if text in self._known:
+                self._known.move_to_end(text)
+                return self._known[text]
+        made = self._encode(text)
+        with self._lock:
+            self._known[text] = made
+            while len(self._known) > self._capacity:
+                self._known.popitem(last=False)
+        return made
+
+    def words(self, prompt: str, negative: str) -> Words:
+        """Return the embeddings of both prompts; encodes them here and now if they are not known."""
+        return Words(self.look_up(prompt), self.look_up(negative))
+
+    def later(self, work: Callable[[], None]) -> Future[None]:
+        """Run `work` on the book's thread."""
+        return self._thread.submit(work)
+
+    def close(self) -> None:
+        """End the thread after what it is at. Twice does no harm."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+
+class Prompter:
+    """Hold the words of one session: those in use, and the ones wanted next."""
+
+    def __init__(self, book: PromptBook, prompt: str, negative: str) -> None:
+        """Encode the first words here and now: a session never paints without a prompt."""
+        self._book = book
+        self._lock = threading.Lock()
+        self._wanted: tuple[str, str] | None = None
+        self._asked: tuple[str, str] | None = (prompt, negative)
+        self._working: Future[None] | None = None
+        self._ready = book.words(prompt, negative)
+
+    def want(self, prompt: str, negative: str) -> None:
+        """Ask for other words. Returns at once; the newest wish replaces one that has not been begun."""
+        with self._lock:
+            if (prompt, negative) == self._asked:
+                return
+            self._asked = self._wanted = (prompt, negative)
+            if self._working is None:
+                self._working = self._book.later(self._work)
+
+    def newest(self) -> Words:
+        """Return the newest words that are ready. Raises what encoding raised, once."""
+        with self._lock:
+            broken = self._working
+            if broken is None or not broken.done() or broken.exception() is None:
+                return self._ready
+            self._asked = None
+            self._working = self._book.later(self._work) if self._wanted is not None else None
+        broken.result()
+        return self._ready
+
+    def wait(self, timeout_s: float) -> Words:
+        """Return the words that were wanted last. Raises TimeoutError, or what encoding raised."""
+        with self._lock:
+            working = self._working
+        if working is not None:
+            working.result(timeout_s)
+        return self.newest()
+
+    def _work(self) -> None:
+        while True:
+            with self._lock:
+                wanted, self._wanted = self._wanted, None
+                if wanted is None:
+                    self._working = None
+                    return
+            ready = self._book.words(*wanted)
+            with self._lock:
+                self._ready = ready

@@ -1,0 +1,111 @@
+"""What an engine is: a network made ready to run, with named tensors in and named tensors out, and no stream state.
+
+The page, doctor and the log ask an engine two things beside pictures: what it is (`info`) and why it was chosen over
+the others. Both are facts of the engine, so they travel with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import torch
+
+Report = Callable[[str], None]
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """Describe one input or output of a network."""
+
+    name: str
+    dtype: str
+    """As torch names it: "float32", "int64"."""
+    dims: tuple[int | str, ...]
+    """Batch first; a word stands for a size that varies, e.g. ("b", 32, "h", "w")."""
+
+    def mismatch(self, shape: tuple[int, ...]) -> str:
+        """Say in words why a tensor of this shape does not fit; empty when it does."""
+        if len(shape) != len(self.dims):
+            return f'"{self.name}" has {len(self.dims)} dimensions {self.dims}, got the shape {shape}.'
+        wrong = [(want, got) for want, got in zip(self.dims, shape, strict=True) if want not in (got,)]
+        if any(isinstance(want, int) for want, _ in wrong) or 0 in shape:
+            return f'"{self.name}" is {self.dims}, got the shape {shape}.'
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """Name a torch module and its tensors, so that any back end can build it."""
+
+    name: str
+    """Short, used in messages and in file names of the cache: "unet"."""
+    module: torch.nn.Module
+    """`forward` takes the inputs positionally in the order of `inputs` and returns one tensor or a tuple."""
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    digest: str
+    """sha256 of the weights and configs that it was made from; part of every cache key."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """Say what an engine is and how it came to be chosen."""
+
+    backend: str
+    """"openvino" or "torch"."""
+    precision: str
+    """"fp32" or "bf16"."""
+    device: str
+    """"cpu" or "cuda"."""
+    versions: str
+    """Exact versions of what runs it, e.g. "openvino 2026.4.1"."""
+    why: str = ""
+    """One sentence: why this one."""
+    refused: tuple[tuple[str, str], ...] = ()
+    """Back ends that were tried before, each with the reason why it was not taken."""
+
+
+class Engine(Protocol):
+    """Run a network. One thread at a time; any number of shapes."""
+
+    info: EngineInfo
+
+    def run(self, **tensors: torch.Tensor) -> Mapping[str, torch.Tensor]:
+        """Run once and return the outputs by name.
+
+        Inputs are float32 tensors of the network's shapes, batch first; they are copied, and may be changed as soon
+        as this returns. Outputs are the engine's own buffers: valid until the next run of the same shapes, so copy
+        what is to be kept.
+
+        Raises EngineError for a missing, unknown or ill-shaped tensor, and when the back end fails.
+        """
+
+    def warm(self, shapes: Shapes) -> None:
+        """Build what these input shapes need, so that the first run is as fast as the next.
+
+        Raises EngineBuildFailed.
+        """
+
+    def plans(self) -> tuple[str, ...]:
+        """Say how batches are run, one sentence a batch shape that was measured; empty when there is no choice."""
+
+    def close(self) -> None:
+        """Give the memory back; twice does no harm. A closed engine runs no more."""
+
+
+def check_inputs(network: Network, shapes: Shapes) -> str:
+    """Say in words why tensors of these shapes cannot be run; empty when they can."""
+    known = [spec.name for spec in network.inputs]
+    missing = [name for name in known if name not in shapes]
+    unknown = [name for name in shapes if name not in known]
+    if missing or unknown:
+        return f"{network.name} takes {', '.join(known)}; got {', '.join(shapes) or 'nothing'}."
+    faults = [fault for spec in network.inputs if (fault := spec.mismatch(shapes[spec.name]))]
+    rows = {shapes[name][0] for name in known}
+    if not faults and len(rows) > 1:
+        faults = [f"All inputs must have one batch size, got {sorted(rows)}."]
+    return " ".join(faults)

@@ -1,0 +1,165 @@
+"""Choose what runs a network: the fastest back end that works here, and for each other one the reason why not.
+
+"auto" tries in the order of the device, the slowest and surest last, so that a picture always comes. A named back end
+is obeyed or refused loudly. Either way each refusal is a sentence for the person who asks why it is slow.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
+
+from realtime.core.errors import ConfigError, EngineBuildFailed, EngineError, EngineUnavailable
+
+from . import parity
+from .base import Engine, Network, Report
+
+if TYPE_CHECKING:
+    import torch
+
+ORDER: Mapping[str, tuple[str, ...]] = {"cpu": ("openvino", "torch"), "cuda": ("tensorrt", "torch")}
+AUTO_PRECISION: Mapping[str, str] = {"cpu": "fp32", "cuda": "bf16"}
+PRECISIONS = ("auto", "fp32", "bf16")
+HINTS = {
+    "openvino": "Install it with `pip install openvino`, or use engine = torch.",
+    "tensorrt": "Use engine = torch, which runs on the GPU.",
+    "torch": "See `python -m app doctor`.",
+}
+# What back ends are known to raise while they are imported, built or run. An error of another type is a fault of ours.
+FAULTS = (ImportError, OSError, AssertionError, RuntimeError, ValueError, TypeError, AttributeError, MemoryError)
+
+
+class Builder(Protocol):
+    """Make an engine of a network; a back end's module has one under the name `build`."""
+
+    def __call__(
+        self, network: Network, *, precision: str, device: str, report: Report = ...
+    ) -> Engine | None: ...
+
+
+def choose(
+    network: Network,
+    *,
+    wanted: str = "auto",
+    precision: str = "auto",
+    example: Mapping[str, torch.Tensor],
+    report: Report = lambda sentence: None,
+    device: str | None = None,
+    builders: Mapping[str, Builder] | None = None,
+) -> Engine:
+    """Return the engine that serves this network here, checked against torch on `example`.
+
+    `wanted` is "auto" or a back end's name; `device` is "cpu" or "cuda" (default: what torch has); `builders` stands
+    in for the built-in back ends. Raises ConfigError for an unknown name, EngineUnavailable or EngineBuildFailed when
+    the named back end, or every one of them, was refused.
+    """
+    device = device or _device()
+    order = ORDER[device] if wanted == "auto" else (wanted,)
+    known = builders if builders is not None else BUILT_IN
+    if wanted != "auto" and wanted not in known:
+        raise ConfigError(f'There is no engine "{wanted}".', hint=f"Known: auto, {', '.join(known)}.")
+    if precision not in PRECISIONS:
+        raise ConfigError(f'There is no precision "{precision}".', hint=f"Known: {', '.join(PRECISIONS)}.")
+    used = AUTO_PRECISION[device] if precision == "auto" else precision
+    reference: dict[str, torch.Tensor] = {}
+    refused: list[tuple[str, EngineError]] = []
+    for name in order:
+        report(f"Preparing {network.name} with {name}.")
+        try:
+            engine, says = _attempt(name, known[name], network, used, device, example, reference, report)
+        except EngineError as error:
+            refused.append((name, error))
+            report(f"{name} was not taken for {network.name}: {error.message}")
+            continue
+        reasons = tuple((other, error.message) for other, error in refused)
+        engine.info = replace(engine.info, why=_why(name, wanted, says, reasons), refused=reasons)
+        return engine
+    raise _refusal(network, wanted, refused)
+
+
+def _attempt(
+    name: str,
+    build: Builder,
+    network: Network,
+    precision: str,
+    device: str,
+    example: Mapping[str, torch.Tensor],
+    reference: dict[str, torch.Tensor],
+    report: Report,
+) -> tuple[Engine, str]:
+    """Build one engine and pass it through the gate; EngineError says why not."""
+    try:
+        engine = build(network, precision=precision, device=device, report=report)
+    except ImportError as error:
+        raise EngineUnavailable(f"{name} is not installed or cannot be imported: {error}.") from error
+    except OSError as error:
+        raise EngineUnavailable(f"{name} cannot be loaded on this machine: {error}.") from error
+    except FAULTS as error:
+        raise EngineBuildFailed(f"{name} could not build {network.name}: {_first_line(error)}.") from error
+    if engine is None:
+        raise EngineBuildFailed(f"{name} gave no engine for {network.name} and no reason.")
+    try:
+        seen = engine.run(**example)
+        if not reference:
+            reference.update(parity.reference_of(network, example))
+        verdict = parity.compare(seen, reference, engine.info.precision)
+    except EngineError:
+        engine.close()
+        raise
+    except FAULTS as error:
+        engine.close()
+        raise EngineBuildFailed(f"{name} built {network.name}, then failed to run it: {_first_line(error)}.") from error
+    if not verdict.is_good:
+        engine.close()
+        raise EngineBuildFailed(f"{name} runs {network.name} wrongly. {verdict.says}")
+    return engine, verdict.says
+
+
+def _why(name: str, wanted: str, says: str, refused: Sequence[tuple[str, str]]) -> str:
+    if wanted != "auto":
+        return f"{name} was asked for. {says}"
+    if refused:
+        return f"{name} is the first that works here; {', '.join(other for other, _ in refused)} was refused. {says}"
+    return f"{name} is the fastest back end for this device. {says}"
+
+
+def _refusal(network: Network, wanted: str, refused: Sequence[tuple[str, EngineError]]) -> EngineError:
+    name, last = refused[-1]
+    if wanted != "auto":
+        return type(last)(last.message, hint=last.hint or HINTS.get(name, ""))
+    reasons = " ".join(f"{other}: {error.message}" for other, error in refused)
+    return EngineUnavailable(f"Nothing here can run {network.name}. {reasons}", hint="See `python -m app doctor`.")
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0].rstrip('.')}" if text else type(error).__name__
+
+
+def _device() -> str:
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _late(module: str) -> Builder:
+    """Import a back end's module only when it is asked to build."""
+
+    def build(network: Network, *, precision: str, device: str, report: Report = lambda sentence: None) -> Engine | None:
+        make: Callable[..., Engine | None] = importlib.import_module(module).build
+        return make(network, precision=precision, device=device, report=report)
+
+    return build
+
+
+def _tensorrt(network: Network, *, precision: str, device: str, report: Report = lambda sentence: None) -> Engine | None:
+    raise EngineUnavailable("The TensorRT back end is not part of this version.", hint=HINTS["tensorrt"])
+
+
+BUILT_IN: Mapping[str, Builder] = {
+    "openvino": _late("pipelines.engines.openvino_engine"),
+    "torch": _late("pipelines.engines.torch_engine"),
+    "tensorrt": _tensorrt,
+}

@@ -1,0 +1,179 @@
+"""The three networks of a painter as plain torch modules: tensors in, one tensor out, no Python decisions inside.
+
+A UNet of diffusers computes its time embedding from an integer timestep. Under a bf16 hint OpenVINO rounds that
+integer (979 becomes 980) and the error of the whole network grows fivefold; so the sinusoid, and with it all that
+depends only on timestep and prompt, is computed here in float32, outside of the engine, by `time_embedding`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from realtime.core.errors import ModelError
+
+from .base import Network, TensorSpec
+
+if TYPE_CHECKING:
+    from diffusers import AutoencoderKL, AutoencoderTiny, UNet2DConditionModel
+
+    Vae = AutoencoderKL | AutoencoderTiny
+
+ADDITIONS = (None, "text", "text_time")
+
+
+class EncoderNet(nn.Module):
+    """Encode a picture_B3HW in [-1, 1] to a latent_BCHW, not multiplied by the VAE's `scaling_factor`.
+
+    A KL autoencoder gives the mode of its distribution, so that the same picture always has the same latent.
+    """
+
+    def __init__(self, vae: Vae) -> None:
+        super().__init__()
+        self.encoder = vae.encoder
+        self.quant = getattr(vae, "quant_conv", None)
+        self.is_kl = hasattr(vae.config, "double_z") or vae.__class__.__name__ == "AutoencoderKL"
+
+    def forward(self, picture_B3HW: torch.Tensor) -> torch.Tensor:
+        latent_BCHW = self.encoder(picture_B3HW)
+        if self.quant is not None:
+            latent_BCHW = self.quant(latent_BCHW)
+        return latent_BCHW.chunk(2, dim=1)[0] if self.is_kl else latent_BCHW
+
+
+class DecoderNet(nn.Module):
+    """Decode an unscaled latent_BCHW to a picture_B3HW, clamped to [-1, 1]."""
+
+    def __init__(self, vae: Vae) -> None:
+        super().__init__()
+        self.decoder = vae.decoder
+        self.post_quant = getattr(vae, "post_quant_conv", None)
+
+    def forward(self, latent_BCHW: torch.Tensor) -> torch.Tensor:
+        if self.post_quant is not None:
+            latent_BCHW = self.post_quant(latent_BCHW)
+        return self.decoder(latent_BCHW).clamp(-1.0, 1.0)
+
+
+class UNetNet(nn.Module):
+    """Run the blocks of a UNet on a latent_BCHW, an emb_BE of `time_embedding`, and a context_BTD of text."""
+
+    def __init__(self, unet: UNet2DConditionModel) -> None:
+        super().__init__()
+        check_unet(unet)
+        self.unet = unet
+
+    def forward(self, latent_BCHW: torch.Tensor, emb_BE: torch.Tensor, context_BTD: torch.Tensor) -> torch.Tensor:
+        unet = self.unet
+        x = 2.0 * latent_BCHW - 1.0 if unet.config.center_input_sample else latent_BCHW
+        x = unet.conv_in(x)
+        skips: tuple[torch.Tensor, ...] = (x,)
+        for block in unet.down_blocks:
+            x, more = block(hidden_states=x, temb=emb_BE, **_text(block, context_BTD))
+            skips += more
+        if unet.mid_block is not None:
+            x = unet.mid_block(x, emb_BE, **_text(unet.mid_block, context_BTD))
+        for block in unet.up_blocks:
+            count = len(block.resnets)
+            skips, own = skips[:-count], skips[-count:]
+            x = block(hidden_states=x, temb=emb_BE, res_hidden_states_tuple=own, **_text(block, context_BTD))
+        if unet.conv_norm_out is not None:
+            x = unet.conv_act(unet.conv_norm_out(x))
+        out: torch.Tensor = unet.conv_out(x)
+        return out
+
+
+def _text(block: nn.Module, context_BTD: torch.Tensor) -> dict[str, Any]:
+    return {"encoder_hidden_states": context_BTD} if getattr(block, "has_cross_attention", False) else {}
+
+
+def uses_context(unet: UNet2DConditionModel) -> bool:
+    """Tell whether the text enters through attention too, and not only through the time embedding."""
+    blocks = [*unet.down_blocks, unet.mid_block, *unet.up_blocks]
+    return any(getattr(block, "has_cross_attention", False) for block in blocks)
+
+
+def check_unet(unet: UNet2DConditionModel) -> None:
+    """Raise ModelError for a UNet with inputs that this house does not feed."""
+    config = unet.config
+    odd = [
+        f"{name} = {config[name]!r}"
+        for name in ("class_embed_type", "num_class_embeds", "encoder_hid_dim_type")
+        if config.get(name) is not None
+    ]
+    if config.addition_embed_type not in ADDITIONS:
+        odd.append(f"addition_embed_type = {config.addition_embed_type!r}")
+    if odd:
+        raise ModelError(
+            f"This UNet needs inputs that are not supported: {', '.join(odd)}.",
+            hint="Use a Stable Diffusion 1.x, 2.x, Turbo or SDXL model, or the embedded painter.",
+        )
+
+
+@torch.inference_mode()
+def time_embedding(
+    unet: UNet2DConditionModel,
+    timesteps_B: torch.Tensor,
+    context_BTD: torch.Tensor,
+    *,
+    pooled_BP: torch.Tensor | None = None,
+    size_ids_B6: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """Return emb_BE (float32): all that the UNet's resnets are told about timestep and prompt.
+
+    `pooled_BP` and `size_ids_B6` are SDXL's pooled text and its six size numbers (`addition_embed_type` "text_time").
+    Raises ModelError when such a model is not given them.
+    """
+    dtype = next(unet.parameters()).dtype
+    emb_BE = unet.time_embedding(unet.time_proj(timesteps_B).to(dtype))
+    kind = unet.config.addition_embed_type
+    if kind == "text":
+        emb_BE = emb_BE + unet.add_embedding(context_BTD.to(dtype))
+    elif kind == "text_time":
+        if pooled_BP is None or size_ids_B6 is None:
+            raise ModelError("This UNet wants pooled text and size numbers (SDXL), and got none.")
+        sizes_BF = unet.add_time_proj(size_ids_B6.flatten()).reshape(len(pooled_BP), -1)
+        emb_BE = emb_BE + unet.add_embedding(torch.cat([pooled_BP.float(), sizes_BF], dim=-1).to(dtype))
+    if unet.time_embed_act is not None:
+        emb_BE = unet.time_embed_act(emb_BE)
+    return emb_BE.float().clone()
+
+
+def embedding_size(unet: UNet2DConditionModel) -> int:
+    """Return E of emb_BE."""
+    return int(unet.time_embedding.linear_2.out_features)
+
+
+def encoder_network(vae: Vae, digest: str) -> Network:
+    """Return the encoder as a `Network`: "picture" (b, 3, H, W) to "latent" (b, c, h, w)."""
+    picture = TensorSpec("picture", "float32", ("b", 3, "H", "W"))
+    return Network("encoder", _frozen(EncoderNet(vae)), (picture,), (_latent(vae, "latent"),), digest)
+
+
+def decoder_network(vae: Vae, digest: str) -> Network:
+    """Return the decoder as a `Network`: "latent" (b, c, h, w) to "picture" (b, 3, H, W)."""
+    picture = TensorSpec("picture", "float32", ("b", 3, "H", "W"))
+    return Network("decoder", _frozen(DecoderNet(vae)), (_latent(vae, "latent"),), (picture,), digest)
+
+
+def unet_network(unet: UNet2DConditionModel, digest: str) -> Network:
+    """Return the UNet as a `Network`: "latent", "emb" and "context" to "out", which has the latent's shape."""
+    channels, out_channels = int(unet.config.in_channels), int(unet.config.out_channels)
+    width = unet.config.cross_attention_dim
+    inputs = (
+        TensorSpec("latent", "float32", ("b", channels, "h", "w")),
+        TensorSpec("emb", "float32", ("b", embedding_size(unet))),
+        TensorSpec("context", "float32", ("b", "t", width if isinstance(width, int) else "d")),
+    )
+    out = TensorSpec("out", "float32", ("b", out_channels, "h", "w"))
+    return Network("unet", _frozen(UNetNet(unet)), inputs, (out,), digest)
+
+
+def _latent(vae: Vae, name: str) -> TensorSpec:
+    return TensorSpec(name, "float32", ("b", int(vae.config.latent_channels), "h", "w"))
+
+
+def _frozen(module: nn.Module) -> nn.Module:
+    return module.eval().requires_grad_(False)

@@ -1,0 +1,172 @@
+"""Tiny real stages for tests of the application: one inverts, one is slow, some fail. No model, no patching."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.layers import read_settings
+from app.registry import Registry
+from app.settings import Settings
+from realtime.core.errors import ModelMissing
+from realtime.core.frame import Frame
+from realtime.core.stage import Emitted, Live, StageContext, StageSpec
+
+
+class InvertConfig(BaseModel):
+    """Settings of the stages in this file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    prompt: Annotated[str, Live()] = Field("", max_length=2000, description="Words that it does not read.")
+    strength: Annotated[float, Live()] = Field(1.0, ge=0, le=1, description="0 keeps the picture, 1 inverts it.")
+    size_px: int = Field(64, ge=48, le=256, description="Side of the picture.")
+    model: Literal["none"] = Field("none", description="It needs none.")
+    engine: str = Field("auto", description="Back end.")
+
+
+@dataclass(frozen=True)
+class Info:
+    name: str
+    why: str
+
+
+class Invert:
+    """Invert pictures by `strength`."""
+
+    spec = StageSpec("invert", takes=Frame, gives=Frame, config=InvertConfig, lane="paint", says="Inverts.")
+
+    def __init__(self) -> None:
+        self.config = InvertConfig()
+        self._info: Info | None = None
+
+    def open(self, ctx: StageContext) -> None:
+        ctx.report("Looking for the negative.")
+        self._info = ctx.shared("invert", lambda: Info("numpy", "it is only a subtraction"))
+
+    def configure(self, config: InvertConfig) -> None:
+        self.config = config
+
+    def process(self, item: Frame | None) -> Sequence[Emitted]:
+        return () if item is None else (self.painted(item),)
+
+    def painted(self, frame: Frame) -> Emitted:
+        turned = np.abs(frame.pixels - 255 * np.float32(self.config.strength)).astype(np.uint8)
+        return Emitted(frame.stamp, Frame(frame.stamp, turned))
+
+    def engine_info(self) -> Info | None:
+        return self._info
+
+    def reset(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Delayed(Invert):
+    """Give each picture two calls later, as a stream batch of three steps does."""
+
+    spec = StageSpec("delayed", takes=Frame, gives=Frame, config=InvertConfig, lane="paint")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._flying: deque[Frame] = deque()
+
+    def process(self, item: Frame | None) -> Sequence[Emitted]:
+        if item is not None:
+            self._flying.append(item)
+            if len(self._flying) <= 2:
+                return ()
+        return (self.painted(self._flying.popleft()),) if self._flying else ()
+
+
+class Gate:
+    """Hold stages up until a test lets them go, and tell the test that one has come."""
+
+    def __init__(self) -> None:
+        self.arrived = threading.Event()
+        self.release = threading.Event()
+
+    def __call__(self) -> None:
+        self.arrived.set()
+        assert self.release.wait(20), "nobody opened the gate"
+
+
+class Slow(Invert):
+    """Process only while its gate is open."""
+
+    spec = StageSpec("slow", takes=Frame, gives=Frame, config=InvertConfig, lane="paint")
+    gate = Gate()
+
+    def process(self, item: Frame | None) -> Sequence[Emitted]:
+        if item is not None:
+            self.gate()
+        return super().process(item)
+
+
+class OpensSlowly(Invert):
+    """Open only once its gate is open."""
+
+    spec = StageSpec("opens-slowly", takes=Frame, gives=Frame, config=InvertConfig, lane="paint")
+    gate = Gate()
+    closed = 0
+
+    def open(self, ctx: StageContext) -> None:
+        self.gate()
+        super().open(ctx)
+
+    def close(self) -> None:
+        type(self).closed += 1
+
+
+class NoModel(Invert):
+    """Miss its model."""
+
+    spec = StageSpec("no-model", takes=Frame, gives=Frame, config=InvertConfig, lane="paint")
+
+    def open(self, ctx: StageContext) -> None:
+        raise ModelMissing("The model fox is not here.", hint="python -m app models fetch fox (2 GB, MIT)")
+
+
+class BrokenOpen(Invert):
+    """Have a fault in `open`."""
+
+    spec = StageSpec("broken-open", takes=Frame, gives=Frame, config=InvertConfig, lane="paint")
+
+    def open(self, ctx: StageContext) -> None:
+        raise KeyError("a fault")
+
+
+class Fails(Invert):
+    """Fail on picture 3."""
+
+    spec = StageSpec("fails", takes=Frame, gives=Frame, config=InvertConfig, lane="paint")
+
+    def process(self, item: Frame | None) -> Sequence[Emitted]:
+        if item is not None and item.stamp.seq == 3:
+            raise ZeroDivisionError("picture 3")
+        return super().process(item)
+
+
+class Reads(Invert):
+    """Give words instead of pictures."""
+
+    spec = StageSpec("reads", takes=Frame, gives=str, config=InvertConfig, lane="see")
+
+
+def registry(stage: str = "Invert", **more: str) -> Registry:
+    """Return a registry whose stage "paint" is the class `stage` of this file; `more` adds stages by name."""
+    table = {"paint": stage, **more}
+    return Registry({name: f"{__name__}:{attribute}" for name, attribute in table.items()})
+
+
+def settings(table: Registry | None = None, **flags: Any) -> Settings:
+    """Return settings without warming; `server__max_sessions=1` sets server.max_sessions."""
+    given = {"server__warm": False, "server__stats_interval_s": 0.1, "server__drain_timeout_s": 1.0, **flags}
+    pairs = [(name.replace("__", "."), value) for name, value in given.items()]
+    return read_settings(table or registry(), flags=pairs, environ={}).settings
