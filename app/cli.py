@@ -1,4 +1,4 @@
-"""The commands. Nothing heavy is imported here, and a command's flags are made from the schema only when it is named.
+"""The commands. Nothing heavy is imported here; a command's flags are made from the schema when it is named.
 
 Exit status: 0 done, 1 the work failed, 2 what was typed cannot be, 130 stopped by Ctrl-C.
 """
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .layers import Read
 
 FAILED, REFUSED, STOPPED = 1, 2, 130
+OURS = ("app", "pipelines", "perception", "realtime", "ui")
 UNITS = ("_px", "_s", "_ms", "_hz", "_mb")
 
 
@@ -42,7 +43,9 @@ def main(argv: Sequence[str]) -> int:
     command = COMMANDS[name]
     debug = "--debug" in rest
     try:
-        parser = argparse.ArgumentParser(prog=f"python -m app {name}", description=command.says, allow_abbrev=False)
+        parser = argparse.ArgumentParser(
+            prog=f"python -m app {name}", description=command.says, allow_abbrev=False
+        )
         parser.add_argument("--debug", action="store_true", help="log more, and show a traceback on errors")
         command.arguments(parser)
         return command.run(parser.parse_args(list(rest)))
@@ -51,7 +54,7 @@ def main(argv: Sequence[str]) -> int:
             raise
         return _told(error)
     except ModuleNotFoundError as error:
-        if debug:
+        if debug or str(error.name).startswith(OURS):
             raise
         return _told(VitascopeError(f"The package {error.name} is missing.", hint="Set up again: make setup"))
     except KeyboardInterrupt:
@@ -61,7 +64,12 @@ def main(argv: Sequence[str]) -> int:
 
 def overview() -> str:
     """Return what `--help` prints."""
-    lines = ["vitascope: live video, repainted while it happens.", "", "  python -m app [COMMAND] [flags]", ""]
+    lines = [
+        "vitascope: live video, repainted while it happens.",
+        "",
+        "  python -m app [COMMAND] [flags]",
+        "",
+    ]
     lines += [f"  {name:8} {command.says}" for name, command in COMMANDS.items()]
     return "\n".join([*lines, "", "python -m app COMMAND --help lists the flags of a command."])
 
@@ -76,9 +84,15 @@ def _told(error: VitascopeError) -> int:
 
 def _common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preset", help="named graph to start from")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file (default: vitascope.toml here)")
     parser.add_argument(
-        "--set", action="append", default=[], metavar="A.B=C", help="any setting, e.g. --set server.max_sessions=2"
+        "--config", type=Path, metavar="FILE", help="TOML file (default: vitascope.toml here)"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="A.B=C",
+        help="any setting, e.g. --set server.max_sessions=2",
     )
     parser.add_argument("--log-json", action="store_true", help="log one JSON object a line")
 
@@ -97,7 +111,11 @@ def _schema_flags(parser: argparse.ArgumentParser) -> None:
 
 def _help(field: Any) -> str:
     default = field.get_default(call_default_factory=True, validated_data={})
-    text = f"{field.description or ''} (default: {default})" if default not in (None, "", ()) else field.description
+    text = (
+        f"{field.description or ''} (default: {default})"
+        if default not in (None, "", ())
+        else field.description
+    )
     return (text or "").replace("%", "%%")
 
 
@@ -112,7 +130,11 @@ def _read(options: argparse.Namespace, extra: Sequence[tuple[str, Any]] = ()) ->
         if not equals:
             raise ConfigError(f"--set {pair} has no value.", hint="Write --set server.port=8000")
         flags.append((key.strip(), value.strip()))
-    flags += [(key.replace("=", "."), value) for key, value in vars(options).items() if "=" in key and value is not None]
+    flags += [
+        (key.replace("=", "."), value)
+        for key, value in vars(options).items()
+        if "=" in key and value is not None
+    ]
     flags += [(key, value) for key, value in extra if value is not None]
     if options.preset:
         flags.append(("preset", options.preset))
@@ -147,8 +169,11 @@ def _serve(options: argparse.Namespace) -> int:
             ("source.file", options.file),
         ],
     )
+    from pipelines.engines.launch import relaunch_once
+
     from .serve import serve
 
+    relaunch_once()
     return serve(read)
 
 
@@ -167,7 +192,11 @@ def _paint_arguments(parser: argparse.ArgumentParser) -> None:
         if name != "look":
             flag = next((name.removesuffix(unit) for unit in UNITS if name.endswith(unit)), name)
             group.add_argument(
-                f"--{flag.replace('_', '-')}", dest=f"stages=paint={name}", metavar="", default=None, help=_help(field)
+                f"--{flag.replace('_', '-')}",
+                dest=f"stages=paint={name}",
+                metavar="",
+                default=None,
+                help=_help(field),
             )
 
 
@@ -185,6 +214,9 @@ def _paint(options: argparse.Namespace) -> int:
         else:
             extra.append(("stages.paint.prompt", _prompt_of(options)))
     read = _read(options, extra)
+    from pipelines.engines.launch import relaunch_once
+
+    relaunch_once()
     from .paint import paint_in_terminal
 
     return paint_in_terminal(

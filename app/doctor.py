@@ -1,7 +1,7 @@
 """`python -m app doctor`: what this machine can run, what is missing, and what to do about it.
 
-Each check is a function that gives rows and imports nothing heavier than it must, so the answer comes in about a
-second. A check that finds something missing says so in a row; none of them may end the doctor.
+Each check is a function that gives rows and imports nothing heavier than it must, so the answer comes in
+about a second. A check that finds something missing says so in a row; none of them may end the doctor.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from pipelines.engines.launch import environment_report
 from realtime.core.errors import ConfigError, VitascopeError
 
 from .models import present, size
@@ -76,7 +77,9 @@ def examine(settings: Settings, registry: Registry) -> list[Row]:
 def _python(settings: Settings, registry: Registry) -> Iterator[Row]:
     said = f"{platform.python_version()} at {sys.executable}"
     wanted = ".".join(str(part) for part in OLDEST_PYTHON)
-    yield Row("Python", sys.version_info[:2] >= OLDEST_PYTHON, said, f"Install Python {wanted} or newer.", BOTH)
+    yield Row(
+        "Python", sys.version_info[:2] >= OLDEST_PYTHON, said, f"Install Python {wanted} or newer.", BOTH
+    )
 
 
 def _packages(settings: Settings, registry: Registry) -> Iterator[Row]:
@@ -85,7 +88,9 @@ def _packages(settings: Settings, registry: Registry) -> Iterator[Row]:
     except (OSError, tomllib.TOMLDecodeError, KeyError) as error:
         yield Row("Packages", None, f"pyproject.toml cannot be read: {error}")
         return
-    needed = [text for text in project["dependencies"] if ";" not in text]  # those with a marker have a row each
+    needed = [
+        text for text in project["dependencies"] if ";" not in text
+    ]  # those with a marker have a row each
     names = [found.group() for text in needed if (found := re.match(r"[A-Za-z0-9_.-]+", text))]
     missing = [name for name in names if _version(name) is None]
     says = f"missing: {', '.join(missing)}" if missing else f"all {len(names)} that are needed"
@@ -104,7 +109,9 @@ def _processor(settings: Settings, registry: Registry) -> Iterator[Row]:
     may = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else has
     skills = [name for name in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if name in _cpu_flags()]
     says = f"{may} of {has} threads, {platform.machine()}{', ' if skills else ''}{' '.join(skills)}"
-    yield Row("Processor", may >= 2, says, "With one thread the picture and the network take turns: expect stutter.")
+    yield Row(
+        "Processor", may >= 2, says, "With one thread the picture and the network take turns: expect stutter."
+    )
 
 
 def _cpu_flags() -> frozenset[str]:
@@ -124,7 +131,9 @@ def _memory(settings: Settings, registry: Registry) -> Iterator[Row]:
         return
     memory = psutil.virtual_memory()
     says = f"{size(memory.available)} free of {size(memory.total)}"
-    yield Row("Memory", memory.available >= LITTLE_MEMORY_BYTES, says, "Close other programs: 2 GB should be free.")
+    yield Row(
+        "Memory", memory.available >= LITTLE_MEMORY_BYTES, says, "Close other programs: 2 GB should be free."
+    )
 
 
 def _camera(settings: Settings, registry: Registry) -> Iterator[Row]:
@@ -136,9 +145,15 @@ def _camera(settings: Settings, registry: Registry) -> Iterator[Row]:
     path = Path(f"/dev/video{wanted}")
     if path not in seen:
         names = ", ".join(one.name for one in seen) or "none"
-        yield Row("Camera", None, f"no {path} here (seen: {names}); browser cameras, files and the pattern need none")
+        yield Row(
+            "Camera",
+            None,
+            f"no {path} here (seen: {names}); browser cameras, files and the pattern need none",
+        )
     elif not os.access(path, os.R_OK | os.W_OK):
-        yield Row("Camera", False, f"{path} may not be opened", "sudo usermod -aG video $USER, then log in again.")
+        yield Row(
+            "Camera", False, f"{path} may not be opened", "sudo usermod -aG video $USER, then log in again."
+        )
     else:
         yield Row("Camera", True, str(path))
 
@@ -158,7 +173,9 @@ def _ffmpeg(settings: Settings, registry: Registry) -> Iterator[Row]:
             lacking.append(name)
     codec = ".".join(str(part) for part in av.library_versions["libavcodec"])
     says = f"PyAV {av.__version__}, libavcodec {codec}{', without ' if lacking else ''}{', '.join(lacking)}"
-    yield Row("FFmpeg", not lacking, says, "Install the wheel from PyPI: pip install --force-reinstall av", BOTH)
+    yield Row(
+        "FFmpeg", not lacking, says, "Install the wheel from PyPI: pip install --force-reinstall av", BOTH
+    )
 
 
 def cuda_devices(load: Callable[[str], ctypes.CDLL] = ctypes.CDLL) -> int | str:
@@ -220,9 +237,25 @@ def _openvino(settings: Settings, registry: Registry) -> Iterator[Row]:
     try:
         devices = ", ".join(openvino.Core().available_devices)
     except RuntimeError as error:
-        yield Row("OpenVINO", False, f"does not start: {str(error).splitlines()[0]}", "pip install -U openvino")
+        yield Row(
+            "OpenVINO", False, f"does not start: {str(error).splitlines()[0]}", "pip install -U openvino"
+        )
         return
     yield Row("OpenVINO", True, f"{_version('openvino')} on {devices}")
+
+
+def _launcher(settings: Settings, registry: Registry) -> Iterator[Row]:
+    """Say whether what this person set in the environment stands in the way of what makes engines fast."""
+    variables = [one for one in environment_report() if one.matters]
+    other = [one for one in variables if one.is_set and one.value != one.wanted]
+    if not variables:
+        yield Row("Launcher", None, "nothing to set on this system")
+    elif not other:
+        names = ", ".join(one.name for one in variables)
+        yield Row("Launcher", True, f"serve and paint start with {names}")
+    for one in other:
+        cure = f"Unset it, or set {one.wanted}: {one.does}."
+        yield Row("Launcher", False, f"{one.name} is {one.value} here, which is kept", cure)
 
 
 def _models(settings: Settings, registry: Registry) -> Iterator[Row]:
@@ -250,4 +283,16 @@ def _port(settings: Settings, registry: Registry) -> Iterator[Row]:
         yield Row("Port", True, f"{server.port} on {server.host} is free")
 
 
-CHECKS: tuple[Check, ...] = (_python, _packages, _processor, _memory, _ffmpeg, _openvino, _cuda, _models, _camera, _port)
+CHECKS: tuple[Check, ...] = (
+    _python,
+    _packages,
+    _processor,
+    _memory,
+    _ffmpeg,
+    _openvino,
+    _cuda,
+    _launcher,
+    _models,
+    _camera,
+    _port,
+)

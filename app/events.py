@@ -1,4 +1,4 @@
-"""What a session tells the page over the data channel, as ui/port.py lists it, and where it waits until then."""
+"""What a session tells the page over the data channel (ui/port.py lists it), and where it waits till then."""
 
 from __future__ import annotations
 

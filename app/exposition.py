@@ -1,4 +1,4 @@
-"""The figures of all sessions in Prometheus' text format. Session ids are secrets, so labels carry their start."""
+"""The figures of all sessions for Prometheus. A session's id is a secret, so labels carry its start only."""
 
 from __future__ import annotations
 
@@ -43,7 +43,9 @@ def _samples(manager: SessionManager, loop: MediaLoop) -> Iterator[Sample]:
     yield Sample(f"{PREFIX}painter_warm", warm, {}, help="1 once the painter is loaded.")
     for share in (0.5, 0.95):
         lag = loop.lag_ms.quantile(share)
-        yield Sample(f"{PREFIX}loop_lag_ms", lag, {"quantile": f"{share:g}"}, help="Lateness of the media loop.")
+        yield Sample(
+            f"{PREFIX}loop_lag_ms", lag, {"quantile": f"{share:g}"}, help="Lateness of the media loop."
+        )
     live = [session for session in sessions if session.state is State.LIVE]
     yield from _of_sessions(live)
     yield from _of_stages(live)

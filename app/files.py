@@ -48,7 +48,8 @@ class Uploads:
     async def add(self, pieces: AsyncIterator[bytes]) -> str:
         """Store what comes, make sure that it is a video, and return its id.
 
-        Raises ConfigError when it is too large and UnsupportedMedia when it cannot be played; nothing is kept.
+        Raises ConfigError when it is too large and UnsupportedMedia when it cannot be played; nothing is
+        kept.
         """
         self.sweep()
         if len(self._files) >= MAX_FILES:
@@ -71,7 +72,7 @@ class Uploads:
     async def _store(self, pieces: AsyncIterator[bytes], path: Path) -> None:
         size = 0
         loop = asyncio.get_running_loop()
-        with path.open("wb") as file:  # noqa: ASYNC230 - opening is instant; the writes go to the executor
+        with path.open("wb") as file:
             async for piece in pieces:
                 size += len(piece)
                 if size > self._max_bytes:

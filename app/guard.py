@@ -1,8 +1,8 @@
 """What a request must be before a route sees it: of a known host, from the page itself, and not too large.
 
 A server on localhost is reachable by every web page that the same browser shows. A page of another site could
-send it requests, or point a host name of its own at 127.0.0.1 (DNS rebinding). So the Host must be one under which
-this server is meant to be reached, and whatever changes something must come from that same host.
+send it requests, or point a host name of its own at 127.0.0.1 (DNS rebinding). So the Host must be one under
+which this server is meant to be reached, and whatever changes something must come from that same host.
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ def refusal(
     except ValueError:
         return "The request names a host that cannot be read."
     may_be = [one.lower() for one in allowed]
-    if allowed or is_loopback(bound_to):
-        if not (is_loopback(name) or name in may_be or name == bound_to.lower()):
-            return f'This server is not reached under the name "{name[:80]}".'
+    is_known = is_loopback(name) or name in may_be or name == bound_to.lower()
+    if (allowed or is_loopback(bound_to)) and not is_known:
+        return f'This server is not reached under the name "{name[:80]}".'
     if method in SAFE_METHODS:
         return ""
     if origin and origin_host != host.lower() and host_name(origin_host) not in may_be:

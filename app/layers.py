@@ -1,7 +1,7 @@
 """Where each setting comes from: defaults < preset < TOML file < environment < flags, and who is told off.
 
-Each layer is read on its own and remembers where each of its values stands, so that `config` can print the origin
-of a value and an error names the file and line.
+Each layer is read on its own and remembers where each of its values stands, so that `config` can print the
+origin of a value and an error names the file and line.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_settings import EnvSettingsSource, SettingsError
@@ -125,7 +125,7 @@ def preset_file(name: str) -> FilePath:
 
 
 def env_layer(schema: type[Settings], environ: Mapping[str, str]) -> Layer:
-    """Read VITASCOPE_SECTION__KEY variables. Those without "__" belong to other parts, except VITASCOPE_PRESET."""
+    """Read VITASCOPE_SECTION__KEY variables. Those without "__" are for others, except VITASCOPE_PRESET."""
     for name in environ:
         section = name.upper().removeprefix(ENV_PREFIX).split("__")[0].lower()
         if name.upper().startswith(ENV_PREFIX) and "__" in name and section not in schema.model_fields:
@@ -157,9 +157,12 @@ def flag_layer(schema: type[Settings], flags: Sequence[tuple[str, Any]]) -> Laye
 
 
 def coerced(schema: type[BaseModel], path: Path, raw: str) -> Any:
-    """Read `raw` as TOML unless the field at `path` is text."""
+    """Read `raw` as TOML unless the field at `path` is text; a list may be written as a, b."""
     found = field_at(schema, path)
-    if found is not None and str not in (found.annotation, *getattr(found.annotation, "__args__", ())):
+    if found is not None and get_origin(found.annotation) is tuple and not raw.startswith("["):
+        return [part.strip() for part in raw.split(",") if part.strip()]
+    kinds = () if found is None else (found.annotation, *get_args(found.annotation))
+    if found is not None and (get_origin(found.annotation) is tuple or str not in kinds):
         try:
             return tomllib.loads(f"value = {raw}")["value"]
         except tomllib.TOMLDecodeError:
@@ -191,7 +194,7 @@ def read_settings(
     flags: Sequence[tuple[str, Any]] = (),
     environ: Mapping[str, str] | None = None,
 ) -> Read:
-    """Return the effective settings. `file` defaults to vitascope.toml in the current folder, if there is one.
+    """Return the effective settings. `file` defaults to vitascope.toml in the current folder, if it is there.
 
     Raises ConfigError: what is wrong, where it stands, and the nearest right name.
     """

@@ -7,17 +7,32 @@ packets of a running session, so peers and sessions live here and the routes han
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
+from realtime.core.errors import SessionError, VitascopeError
 from realtime.core.metrics import Histogram
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 LAG_PROBE_S = 0.25
 STOP_TIMEOUT_S = 10.0
+
+
+async def outcome(work: Coroutine[Any, Any, None]) -> VitascopeError | None:
+    """Await `work` and return the error that ended it; a fault in the program is logged and becomes one."""
+    error: BaseException | None = (await asyncio.gather(work, return_exceptions=True))[0]
+    if error is None or isinstance(error, VitascopeError):
+        return error
+    if not isinstance(error, Exception):
+        raise error
+    log.error("opening failed", exc_info=error)
+    return SessionError(f"Opening failed: {error}.", hint="The log holds the details.")
 
 
 class MediaLoop:
@@ -34,7 +49,9 @@ class MediaLoop:
         if self._thread is not None:
             return
         ready = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(ready,), name=f"loop-{self._name}", daemon=True)
+        self._thread = threading.Thread(
+            target=self._run, args=(ready,), name=f"loop-{self._name}", daemon=True
+        )
         self._thread.start()
         ready.wait()
 

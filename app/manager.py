@@ -9,19 +9,19 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Annotated, Any, Literal
-
-from pydantic import BaseModel, Field
+from typing import TYPE_CHECKING, Any
 
 from realtime.core.clock import Clock, MonotonicClock
 from realtime.core.errors import SessionError, VitascopeError
 from realtime.core.stage import StageContext
 
 from . import events
+from .bodies import FromCamera, FromClient, FromFile, FromPattern
 from .files import Uploads
+from .loop import outcome
 from .registry import Registry
-from .session import Limits, Session, outcome
-from .settings import Section, Settings
+from .session import Limits, Session
+from .settings import Settings
 from .warmth import Warmth
 from .wiring import House, Wiring
 
@@ -32,41 +32,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ENDED_REMEMBERED = 256
-
-
-class FromClient(Section):
-    """Pictures that the client sends."""
-
-    kind: Literal["webrtc"] = "webrtc"
-
-
-class FromPattern(Section):
-    """The moving test picture; without a size it has the painter's."""
-
-    kind: Literal["pattern"]
-    width_px: int | None = Field(None, ge=64, le=2048)
-    height_px: int | None = Field(None, ge=64, le=2048)
-    rate_hz: float | None = Field(None, ge=1, le=120)
-    count: int | None = Field(None, ge=1)
-    mark: bool | None = None
-
-
-class FromFile(Section):
-    """A file that was sent before, by its id; without one the file that the server was started with."""
-
-    kind: Literal["file"]
-    file: str | None = Field(None, max_length=64)
-    loop: bool = True
-
-
-class FromCamera(Section):
-    """A camera plugged into the server; only for a client on the same machine."""
-
-    kind: Literal["camera"]
-    device: int | None = Field(None, ge=0, le=63)
-
-
-SourceSpec = Annotated[FromClient | FromPattern | FromFile | FromCamera, Field(discriminator="kind")]
 
 
 class SessionsFull(SessionError):
@@ -128,7 +93,8 @@ class SessionManager:
     ) -> Session:
         """Make a session and begin to open it.
 
-        Raises SessionsFull, NotAllowed (a camera asked for from elsewhere) or ConfigError (wrong settings).
+        Raises SessionsFull, NotAllowed (this machine's camera or files asked for from elsewhere) or
+        ConfigError (wrong settings).
         """
         if len(self._sessions) >= self.settings.server.max_sessions:
             raise SessionsFull(
@@ -140,6 +106,8 @@ class SessionManager:
                 "The server's own camera is only for its own machine.",
                 hint="Use your browser's camera instead.",
             )
+        if not is_local:
+            self._check_models(changes or {})
         session_id = secrets.token_urlsafe(18)
         made: list[Session] = []  # the stages speak to a session that is made after them
 
@@ -181,7 +149,9 @@ class SessionManager:
             session = self._sessions.get(session_id)
             why = self._ended.get(session_id, "")
         if session is None:
-            said = f"That session has ended. {why}" if session_id in self._ended else "There is no such session."
+            said = (
+                f"That session has ended. {why}" if session_id in self._ended else "There is no such session."
+            )
             raise SessionUnknown(said.strip(), hint="Start a new one.", permanent=True)
         return session
 
@@ -240,6 +210,18 @@ class SessionManager:
             while len(self._ended) > ENDED_REMEMBERED:
                 self._ended.popitem(last=False)
         let_go()
+
+    def _check_models(self, changes: Mapping[str, Any]) -> None:
+        """Raise NotAllowed for another model than the server's: its name can be any folder here."""
+        graph = self.settings.graph
+        stage = graph.nodes[graph.output].stage
+        for key in self.registry.spec(stage).models:
+            own = getattr(self.settings.stage(stage), key)
+            if changes.get(key, own) != own:
+                raise NotAllowed(
+                    "Only someone at the server's own machine may choose another model.",
+                    hint=f"Leave {key} as it is.",
+                )
 
     def _source(
         self, spec: FromClient | FromPattern | FromFile | FromCamera
@@ -311,17 +293,3 @@ class SessionManager:
 
 def _nothing() -> None:
     return None
-
-
-class CreateBody(Section):
-    """Body of POST /api/sessions."""
-
-    source: SourceSpec = FromClient()
-    settings: dict[str, Any] = Field(default_factory=dict, max_length=64)
-
-
-class OfferBody(BaseModel):
-    """Body of POST /api/sessions/{id}/offer."""
-
-    sdp: str
-    type: Literal["offer"] = "offer"

@@ -15,13 +15,15 @@ UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
 def models(what: str, ids: Sequence[str]) -> int:
-    """Do `what` for the models `ids` and return the exit status; without ids, for all that it makes sense for."""
+    """Do `what` for the models `ids` (none: all where that makes sense) and return the exit status."""
     from pipelines.models.catalog import entries
 
     catalog = entries()
     unknown = [one for one in ids if one not in catalog]
     if unknown:
-        raise ConfigError(f'There is no model "{unknown[0]}" in the catalog.', hint=nearest(unknown[0], catalog))
+        raise ConfigError(
+            f'There is no model "{unknown[0]}" in the catalog.', hint=nearest(unknown[0], catalog)
+        )
     work: dict[str, Callable[[dict[str, Any], Sequence[str]], int]] = {
         "list": _list,
         "fetch": _fetch,

@@ -9,10 +9,9 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from realtime.core.clock import Clock, MonotonicClock
 from realtime.core.errors import ChannelClosed, ConfigError, SourceClosed, VitascopeError
@@ -27,7 +26,7 @@ from .settings import Settings
 from .wiring import House, Wiring
 
 DRAIN_TIMEOUT_S = 600.0
-"""After the last picture was read, those in flight may take this long: a slow machine paints one in seconds."""
+"""After the last picture was read, those in flight may take this long; one can take seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +46,19 @@ class Painted:
 def check_paths(source: Path, target: Path, *, force: bool) -> None:
     """Raise ConfigError when `source` cannot be painted into `target` whatever they hold."""
     if not source.exists():
-        raise ConfigError(f"There is no file {source}.", hint="Check the path; relative ones start where you are.")
+        raise ConfigError(
+            f"There is no file {source}.", hint="Check the path; relative ones start where you are."
+        )
     if target.exists() and source.samefile(target):
         raise ConfigError("IN and OUT are the same file.", hint="Give OUT another name; IN is never changed.")
     if target.is_dir():
-        raise ConfigError(f"{target} is a folder.", hint=f"Name a file in it: {target / source.stem}-painted.mp4")
+        raise ConfigError(
+            f"{target} is a folder.", hint=f"Name a file in it: {target / source.stem}-painted.mp4"
+        )
     if target.exists() and not force:
-        raise ConfigError(f"{target} is there already.", hint="Give another name, or --force to write over it.")
+        raise ConfigError(
+            f"{target} is there already.", hint="Give another name, or --force to write over it."
+        )
 
 
 def paint_file(
@@ -70,8 +75,8 @@ def paint_file(
 ) -> Painted:
     """Paint `source` into `target` and return what was written; the same settings give the same pixels.
 
-    Raises ConfigError for paths or settings that cannot be, and whatever ends the work: an input that cannot be read,
-    a missing model, a stage that fails. OUT is then as it was.
+    Raises ConfigError for paths or settings that cannot be, and whatever ends the work: an input that cannot
+    be read, a missing model, a stage that fails. OUT is then as it was.
     """
     check_paths(source, target, force=force)
     clock = clock or MonotonicClock()
@@ -132,7 +137,9 @@ def _painted(reader: FileSource, wiring: Wiring, troubles: list[VitascopeError])
     if troubles:
         raise troubles[0]
     if given != read or not is_whole.is_set():
-        raise SourceClosed(f"Only {given} of {read} pictures came out.", hint="The log may say why; try again.")
+        raise SourceClosed(
+            f"Only {given} of {read} pictures came out.", hint="The log may say why; try again."
+        )
 
 
 def paint_in_terminal(
@@ -147,7 +154,9 @@ def paint_in_terminal(
     """Paint with a progress bar on standard error and one line on standard output; return the exit status."""
     from tqdm import tqdm
 
-    with tqdm(total=None, unit="frame", disable=quiet, leave=False, dynamic_ncols=True, file=sys.stderr) as bar:
+    with tqdm(
+        total=None, unit="frame", disable=quiet, leave=False, dynamic_ncols=True, file=sys.stderr
+    ) as bar:
 
         def begin(info: MediaInfo) -> None:
             bar.reset(info.pictures)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
-from realtime.core.errors import ModelError
 from ui.port import EngineBadge, Vocabulary
 
 from .manager import SessionManager
+from .models import present
 from .settings import Settings
 
 
@@ -19,20 +18,10 @@ def looks_of(settings: Settings) -> Vocabulary:
     """Return the words that the chosen model understands; an open vocabulary for a model that takes any."""
     config = settings.stage(settings.graph.nodes[settings.graph.output].stage)
     model = getattr(config, "model", None)
-    folder = model_folder(str(model)) if model else None
+    folder = present(str(model)) if model else None
     if folder is None or not (folder / "vitascope.json").is_file():
         return Vocabulary(is_open=True)
     return Vocabulary.read(folder)
-
-
-def model_folder(model: str) -> Path | None:
-    """Return the folder of a model on this machine; None when it is not here."""
-    from pipelines.models.store import locate
-
-    try:
-        return Path(locate(model))
-    except ModelError:
-        return None
 
 
 class Port:

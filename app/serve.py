@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SWITCH_INTERVAL_S = 0.0005
-"""A thread that computes in Python gives way ten times as often as by default: less lag for the media loop."""
+"""A thread that computes in Python gives way ten times as often as by default: the media loop lags less."""
 GRACE_S = 2
 """The page's event streams stay open for ever; they are cut after this time."""
 
@@ -37,7 +37,9 @@ def check_port(host: str, port: int) -> None:
             probe.bind((host, port))
         except OSError as error:
             hint = f"Choose another: --port {port + 1 if port < 65535 else 7860}"
-            raise ConfigError(f"Cannot listen on {host}:{port}: {error.strerror or error}.", hint=hint) from error
+            raise ConfigError(
+                f"Cannot listen on {host}:{port}: {error.strerror or error}.", hint=hint
+            ) from error
 
 
 def page_url(host: str, port: int) -> str:

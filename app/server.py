@@ -1,7 +1,7 @@
 """The ASGI app: sessions and signalling, files, looks, health, metrics, and the page mounted at "/".
 
-Routes only translate: a body becomes a call on the media loop, an error of the tree becomes a status and the body
-`{"error": {"message", "hint", "kind"}}`.
+Routes only translate: a body becomes a call on the media loop, an error of the tree becomes a status and the
+body `{"error": {"message", "hint", "kind"}}`.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ from realtime.core.errors import (
     VitascopeError,
 )
 
+from .bodies import CreateBody, OfferBody
 from .guard import Guard, is_loopback
 from .logs import session_in_log
 from .loop import MediaLoop
-from .manager import CreateBody, NotAllowed, OfferBody, SessionManager, SessionsFull, SessionUnknown
+from .manager import NotAllowed, SessionManager, SessionsFull, SessionUnknown
 from .registry import Registry
 from .settings import Settings
 
@@ -56,7 +57,9 @@ STATUS: Mapping[type[VitascopeError], int] = {
 class Studio:
     """Hold what one server runs: settings, the media loop and the sessions on it."""
 
-    def __init__(self, settings: Settings, registry: Registry | None = None, clock: Clock | None = None) -> None:
+    def __init__(
+        self, settings: Settings, registry: Registry | None = None, clock: Clock | None = None
+    ) -> None:
         self.settings = settings
         self.loop = MediaLoop()
         self.manager = SessionManager(settings, registry, clock=clock)
@@ -123,9 +126,7 @@ def _add_routes(app: FastAPI, studio: Studio) -> None:
     @app.post("/api/sessions", status_code=201)
     async def create(body: CreateBody, request: Request) -> dict[str, Any]:
         """Make a session; offer to it next."""
-        session = await loop.do(
-            manager.create(body.source, body.settings, is_local=_is_local(request))
-        )
+        session = await loop.do(manager.create(body.source, body.settings, is_local=_is_local(request)))
         answer: dict[str, Any] = {"id": session.id, "state": session.state.value}
         if manager.settings.server.ice_servers:
             answer["ice_servers"] = [{"urls": url} for url in manager.settings.server.ice_servers]
@@ -262,4 +263,6 @@ def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def fault(request: Request, error: Exception) -> JSONResponse:
         # Starlette raises it again after this answer, so the server's log has the traceback.
-        return JSONResponse(_body("A fault in the program.", "The server's log holds the details.", "Fault"), 500)
+        return JSONResponse(
+            _body("A fault in the program.", "The server's log holds the details.", "Fault"), 500
+        )

@@ -1,8 +1,8 @@
 """One user's graph and its life: NEW > OPENING > LIVE > DRAINING > CLOSED, or FAILED on the way.
 
-A session lives on the media loop; `configure`, `snapshot` and what lanes and sources call may come from any thread.
-Blocking work (opening stages, joining threads) runs in the manager's executor, never in the loop and never in its
-default executor, which belongs to the encoders.
+A session lives on the media loop; `configure`, `snapshot` and what lanes and sources call may come from any
+thread. Blocking work (opening stages, joining threads) runs in the manager's executor, never in the loop and
+never in its default executor, which belongs to the encoders.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from enum import Enum
@@ -22,6 +22,7 @@ from realtime.core.frame import Frame
 
 from . import events
 from .logs import session_in_log
+from .loop import outcome
 from .wiring import Wiring
 
 if TYPE_CHECKING:
@@ -59,17 +60,6 @@ def moved(now: State, to: State) -> State:
     if to not in MOVES[now]:
         raise SessionError(f"A session that is {now.value} cannot become {to.value}.", permanent=True)
     return to
-
-
-async def outcome(work: Coroutine[Any, Any, None]) -> VitascopeError | None:
-    """Await `work` and return the error that ended it; a fault in the program becomes one too, and is logged."""
-    (error,) = await asyncio.gather(work, return_exceptions=True)
-    if error is None or isinstance(error, VitascopeError):
-        return error
-    if not isinstance(error, Exception):
-        raise error
-    log.error("opening failed", exc_info=error)
-    return SessionError(f"Opening failed: {error}.", hint="The log holds the details.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +109,7 @@ class Session:
         self._speaks = make_source is None
         """Whether silence means that the client has gone: it sends pictures, or has sent a ping."""
         self._configuring = threading.Lock()
+        self._answering = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing: asyncio.Task[None] | None = None
 
@@ -137,22 +128,20 @@ class Session:
 
     async def answer(self, offer_sdp: str) -> str:
         """Return the answer to a client's offer. Raises UnsupportedMedia; the session survives that."""
-        if self.state not in (State.OPENING, State.LIVE):
-            raise SessionError(f"This session is {self.state.value}. {self.why}".strip(), hint="Start a new one.")
-        if self.peer is None:
+        self._check_running()
+        async with self._answering:
+            if self.peer is not None:
+                return await self.peer.answer(offer_sdp)
             peer = self._make_peer(self)
             try:
                 answer = await peer.answer(offer_sdp)
+                self._check_running()  # it may have ended while the peers talked
             except VitascopeError:
                 await peer.close()
                 raise
-            if self.state not in (State.OPENING, State.LIVE):  # it ended while the peers talked
-                await peer.close()
-                raise SessionError("This session ended meanwhile.", hint="Start a new one.")
             self.peer = peer
-            self.outbox.attach(peer.send)
-            return answer
-        return await self.peer.answer(offer_sdp)
+        self.outbox.attach(peer.send)
+        return answer
 
     async def close(self, why: str = "") -> None:
         """Finish what is in flight and let go of everything. Twice does no harm."""
@@ -250,14 +239,15 @@ class Session:
             self._heard_ns = self._clock.now_ns()
             self._connected = True
             self._start_source()
+        elif self.peer is None and self._answering.locked():
+            return  # a peer whose offer could not be used: the next one may be better
         elif peer_state in ("failed", "closed") and self._closing is None and self.state is not State.CLOSED:
             why = "No connection came about." if not self._connected else "The other side has gone."
             self._start(self.close(why))
 
     def configure(self, changes: Mapping[str, Any]) -> None:
         """Apply live settings from the next sample on. Raises ConfigError; nothing is changed then."""
-        if self.state not in (State.OPENING, State.LIVE):
-            raise SessionError(f"This session is {self.state.value}.", hint="Start a new one.")
+        self._check_running()
         with self._configuring:
             self.wiring.configure(changes)
             size_px = self.wiring.size_px()
@@ -291,7 +281,9 @@ class Session:
 
     def snapshot(self) -> dict[str, Any]:
         """Return state, figures and the newest events."""
-        newest = [self.outbox.last[kind] for kind in ("progress", "notice", "error") if kind in self.outbox.last]
+        newest = [
+            self.outbox.last[kind] for kind in ("progress", "notice", "error") if kind in self.outbox.last
+        ]
         return {
             "state": self.state.value,
             "why": self.why,
@@ -329,6 +321,11 @@ class Session:
             return
         self.outbox.put(events.notice("The source has come to its end.", "Start again to see it once more."))
 
+    def _check_running(self) -> None:
+        if self.state not in (State.OPENING, State.LIVE):
+            end = "failed" if self.state is State.FAILED else "ended"
+            raise SessionError(f"This session has {end}.", hint=self.why or "Start a new one.")
+
     def _move(self, to: State) -> None:
         log.info("session %s: %s > %s %s", self.id[:6], self.state.value, to.value, self.why)
         self.state = moved(self.state, to)
@@ -340,4 +337,3 @@ class Session:
 
     async def _blocking(self, work: Callable[[], Any]) -> None:
         await self._loop.run_in_executor(self._executor, work)
-

@@ -1,7 +1,7 @@
 """One schema for everything a person can set. It feeds TOML, environment, flags, the page and `config`.
 
-The part `stages` is put together from the registry: a stage's settings are its own pydantic model. Where values
-come from, and what is said about a wrong one, is in `layers.py`.
+The part `stages` is put together from the registry: a stage's settings are its own pydantic model. Where
+values come from, and what is said about a wrong one, is in `layers.py`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How far the start has come: the painter is loaded in the background while page and signalling already answer."""
+"""How far the start has come: the painter loads in the background while page and signalling answer."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""What a session runs: the graph that the settings name, made of stages from the registry, in the house's lanes.
+"""What a session runs: the graph that the settings name, of stages from the registry, in the house's lanes.
 
-A `House` is what the sessions of one process share: lanes and engines. A `Wiring` is one session's graph with the
-settings of that session; it knows neither peer nor page, so the server and `python -m app paint` use the same.
+A `House` is what the sessions of one process share: lanes and engines. A `Wiring` is one session's graph with
+the settings of that session; it knows neither peer nor page, so the server and `python -m app paint` use the
+same.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ class House:
         self._is_closed = False
 
     def shared(self, key: str, make: Callable[[], Any]) -> Any:
-        """Return the one object of `key`. The first who asks makes it, others wait; a failed make leaves no trace.
+        """Return the one object of `key`: it is made once, others wait for it; a failure is not kept.
 
         `make` may ask for other keys.
         """
@@ -69,7 +70,7 @@ class House:
             return place.made[0]
 
     def close(self) -> None:
-        """End the lanes, then close the shared objects, the newest first. Waits for one that is being made."""
+        """End the lanes, then close the shared objects, newest first. Waits for one that is being made."""
         with self._lock:
             self._is_closed = True
             places = list(self._places.values())
@@ -87,8 +88,9 @@ class House:
 class Wiring:
     """Build the graph of `settings` and change its settings while it runs.
 
-    `changes` are settings of the output stage laid over those of `settings`. A `live` graph forgets pictures when it
-    is late; one that is not makes `put` wait and loses none. Raises ConfigError for a graph or a value that cannot be.
+    `changes` are settings of the output stage laid over those of `settings`. A `live` graph forgets pictures
+    when it is late; one that is not makes `put` wait and loses none. Raises ConfigError for a graph or a
+    value that cannot be.
     """
 
     def __init__(
@@ -108,12 +110,13 @@ class Wiring:
         self._name = graph.output
         self._inputs = {name: node.input for name, node in graph.nodes.items()}
         self._config = changed(settings.stage(graph.nodes[graph.output].stage), changes or {})
-        self._lock = threading.Lock()
-        self._is_opening = self._is_closed = False
+        self._configuring = threading.Lock()
         nodes = []
         for name, node in graph.nodes.items():
             config = self._config if name == graph.output else settings.stage(node.stage)
-            nodes.append(Node(name, registry.stage(node.stage)(), registry.spec(node.stage), config, node.input))
+            nodes.append(
+                Node(name, registry.stage(node.stage)(), registry.spec(node.stage), config, node.input)
+            )
         self._stage = next(node.stage for node in nodes if node.name == graph.output)
         gives = registry.spec(graph.nodes[graph.output].stage).gives
         if not issubclass(gives, Frame):
@@ -135,22 +138,14 @@ class Wiring:
     # Life. `open` and `close` block and may run on different threads.
 
     def open(self) -> None:
-        """Open the stages: models load and engines are built here. After `close` it does nothing."""
-        with self._lock:
-            if self._is_closed:
-                return
-            self._is_opening = True
-        try:
-            self._graph.open(self._lanes, self._ctx)
-        finally:
-            with self._lock:
-                self._is_opening = False
-                left = self._is_closed
-            if left:
-                self._graph.close()
+        """Open the stages: models load and engines are built here. Raises what a stage raises."""
+        self._graph.open(self._lanes, self._ctx)
 
     def try_out(self) -> None:
-        """Send one grey picture through, so that what an engine does at its first run is done. Raises what it meets."""
+        """Send one grey picture through, so that what an engine does at its first run is done.
+
+        Raises what the stage raises, or StageError when nothing comes.
+        """
         side = self.size_px() or TRY_OUT_SIDE_PX
         stamp = Stamp("try-out", 0, 0, VIDEO_CLOCK, self._ctx.clock.now_ns())
         self.put(Frame(stamp, np.full((side, side, 3), 128, np.uint8)))
@@ -166,16 +161,10 @@ class Wiring:
     def close(self, timeout_s: float = 0.0) -> bool:
         """Let what is in flight come out for at most `timeout_s`, then end; tell whether all of it came out.
 
-        Twice does no harm, and the second call does not wait for the first: it cuts it short. While `open` runs on
-        another thread, that one ends the graph when it is done.
+        Twice does no harm, and the second call cuts the first one's waiting short. While `open` runs on
+        another thread, that one closes the stages when it comes back.
         """
-        with self._lock:
-            is_first, self._is_closed = not self._is_closed, True
-            is_opening = self._is_opening
-        if is_opening:
-            self.output.close()
-            return False
-        drained = is_first and timeout_s > 0 and self._graph.drain(timeout_s)
+        drained = timeout_s > 0 and self._graph.drain(timeout_s)
         self._graph.close()
         return drained
 
@@ -190,7 +179,7 @@ class Wiring:
 
         Raises ConfigError for a name, a value or a setting that cannot change while it runs.
         """
-        with self._lock:
+        with self._configuring:
             config = changed(self._config, changes, is_running=True)
             self._graph.configure(self._name, config)
             self._config = config
@@ -217,7 +206,7 @@ class Wiring:
         return self._graph.snapshot()
 
     def figures(self) -> dict[str, Any]:
-        """Return what the page shows (ui/port.py): age and rate at the output, waiting and work on the way to it."""
+        """Return what the page shows (ui/port.py): age and rate at the end, waiting and work on the way."""
         nodes = self.snapshot()
         out = nodes[self._name]
         way = [nodes[name] for name in self._way()]

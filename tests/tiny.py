@@ -1,7 +1,8 @@
-"""Tiny randomly initialised painters, as real diffusers folders on disk: what tests load where a person has weights.
+"""Tiny randomly initialised painters, as real diffusers folders on disk: what tests load in place of weights.
 
-With the default initialisation the signal dies on its way and a grave error reads 2e-4, so weights are rescaled until
-every network gives numbers of about unit size; then a wrong seed, step, prompt or scale shows at once.
+With the default initialisation the signal dies on its way and a grave error reads 2e-4, so weights are
+rescaled until every network gives numbers of about unit size; then a wrong seed, step, prompt or scale shows
+at once.
 """
 
 from __future__ import annotations
@@ -112,7 +113,7 @@ def make_unet(kind: Kind = "painter", channels: int = 4, seed: int = 0, **change
 
 
 def make_vae(vae: Literal["tiny", "kl"] = "tiny", channels: int = 4, seed: int = 0) -> nn.Module:
-    """Return an autoencoder with latents of std about 1 and pictures of std about 0.4; 8 pixels a latent cell."""
+    """Return an autoencoder: latents of std about 1, pictures of std about 0.4, 8 pixels a latent cell."""
     from diffusers import AutoencoderKL, AutoencoderTiny
 
     torch.manual_seed(seed + 1)

@@ -1,8 +1,8 @@
-"""The page: masthead, live view, and the controls that steer it. Wiring only; parts come from panels and controls.
+"""The page: masthead, live view, and the controls that steer it. Wiring only; the parts come from panels.py.
 
-Every control's event takes the live view as an input, whose value is the session's id, and calls the port with
-it. What a person sets is also remembered in the browser (`window.vitascope`), so that it is sent along when a
-session starts. Events skip Gradio's queue: a knob acts on the next picture.
+Every control's event takes the live view as an input, whose value is the session's id, and calls the port
+with it. What a person sets is also remembered in the browser (`window.vitascope`), so that it is sent along
+when a session starts. Events skip Gradio's queue: a knob acts on the next picture.
 """
 
 from __future__ import annotations
@@ -35,18 +35,19 @@ def mount(app: FastAPI, port: StudioPort, path: str = "/") -> FastAPI:
     """Mount the page on `app` with its theme, style sheet and icon. Own routes must be added before."""
     vocabulary = port.vocabulary()
     folders = {str(look.thumbnail.parent) for look in vocabulary.looks if look.thumbnail}
-    return gr.mount_gradio_app(
+    mounted: FastAPI = gr.mount_gradio_app(
         app,
         build(port),
         path=path,
         theme=theme(),
-        css=panels.asset("live.css"),
+        css="\n".join(map(panels.asset, panels.STYLES)),
         footer_links=[],
         favicon_path=str(panels.ASSETS / "icon.svg") if path == "/" else None,
         allowed_paths=sorted(folders),
         ssr_mode=False,
         run_history=False,
     )
+    return mounted
 
 
 def build(port: StudioPort) -> gr.Blocks:

@@ -1,4 +1,4 @@
-"""The parts of the page that are pictures and words: masthead, live view, looks, and what a prompt was read as."""
+"""The parts of the page that are pictures and words: masthead, live view, looks, the prompt as it was read."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from html import escape
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import gradio as gr
 
@@ -13,8 +14,9 @@ from .port import EngineBadge, Look, Vocabulary
 from .words import Reading
 
 ASSETS = Path(__file__).parent / "assets"
-SCRIPTS = ("trouble.js", "link.js", "gauge.js", "live.js")
+SCRIPTS = ("trouble.js", "link.js", "gauge.js", "screen.js", "live.js", "hands.js")
 """Joined in this order into one function: later ones use the names of earlier ones."""
+STYLES = ("live.css", "console.css")
 
 SOURCES = (("Camera", "webrtc"), ("File", "file"), ("Pattern", "pattern"))
 
@@ -65,7 +67,7 @@ def looks_gallery(vocabulary: Vocabulary, chosen: str) -> gr.Gallery:
         [(str(look.thumbnail) if look.thumbnail else card(look), look.title) for look in vocabulary.looks],
         label="Looks",
         show_label=False,
-        columns=6,
+        columns=5,
         height=None,
         object_fit="cover",
         allow_preview=False,
@@ -86,11 +88,11 @@ def card(look: Look) -> Any:
     """Draw a plain card for a look without a thumbnail: two tones of a hue that its id decides."""
     from PIL import Image, ImageDraw
 
-    hue = sum(ord(letter) * (place + 7) for place, letter in enumerate(look.id)) % 360
-    picture = Image.new("RGB", (CARD_SIDE_PX, CARD_SIDE_PX), f"hsl({hue}, 28%, 24%)")
-    draw = ImageDraw.Draw(picture)
-    draw.ellipse((24, 36, 152, 164), fill=f"hsl({hue}, 40%, 46%)")
-    draw.ellipse((-20, -34, 62, 48), fill=f"hsl({(hue + 40) % 360}, 46%, 62%)")
+    hue = crc32(look.id.encode()) % 360
+    picture = Image.new("RGB", (CARD_SIDE_PX, CARD_SIDE_PX), f"hsl({hue}, 14%, 30%)")
+    ImageDraw.Draw(picture).polygon(
+        [(0, CARD_SIDE_PX), (CARD_SIDE_PX, 0), (CARD_SIDE_PX, CARD_SIDE_PX)], fill=f"hsl({hue}, 22%, 44%)"
+    )
     return picture
 
 

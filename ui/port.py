@@ -3,12 +3,13 @@
 `app` satisfies `StudioPort`; tests satisfy it with a few lines. The page also talks to these routes, from the
 browser (assets/link.js), since a camera cannot pass through Gradio:
 
-    POST  /api/sessions                {"source": {"kind": "webrtc" | "pattern" | "file", "file"?: id}, "settings": {}}
-                                       -> {"id": str, "ice_servers"?: [], "engine"?: {"name", "why"}}
-    POST  /api/sessions/{id}/offer     {"sdp", "type": "offer"} -> {"sdp", "type": "answer"}
-    POST  /api/sessions/{id}/close     sent by `navigator.sendBeacon` when the page goes away; 204
-    POST  /api/files                   multipart, field "file" -> {"id": str}
-    errors                             {"error": {"message", "hint", "kind"}} with the right status; 503 = busy
+    POST  /api/sessions               {"source": {"kind": "webrtc" | "pattern" | "file", "file"?: id},
+                                       "settings": {}}
+                                      -> {"id": str, "ice_servers"?: [], "engine"?: {"name", "why"}}
+    POST  /api/sessions/{id}/offer    {"sdp", "type": "offer"} -> {"sdp", "type": "answer"}
+    POST  /api/sessions/{id}/close    sent by `navigator.sendBeacon` when the page goes away; 204
+    POST  /api/files                  multipart, field "file" -> {"id": str}
+    errors                            {"error": {"message", "hint", "kind"}} with the right status; 503 = busy
 
 and hears these events over the data channel "control", one JSON object each:
 

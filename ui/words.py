@@ -17,9 +17,12 @@ from .port import Vocabulary
 Kind = Literal["look", "mood", "strength", "synonym", "filler", "unknown"]
 
 _WORD = re.compile(r"[^\W_]+(?:['\u2019-][^\W_]+)*", re.UNICODE)
-_FILLERS = frozenset(
-    "a an the of in on at as by for with and or to into from my me it its this that is like make turn look style "
-    "please very nice high quality best detailed highly beautiful masterpiece art artistic".split()
+_FILLERS: frozenset[str] = frozenset(
+    word.group()
+    for word in _WORD.finditer(
+        "a an the of in on at as by for with and or to into from my me it its this that is like make turn look "
+        "style please very nice high quality best detailed highly beautiful masterpiece art artistic"
+    )
 )
 """Words that change nothing and are not worth a remark."""
 
@@ -87,7 +90,9 @@ def with_look(prompt: str, look_id: str, vocabulary: Vocabulary) -> str:
     if any(span.kind == "look" for span in seen.spans):
         return _swap(prompt, seen, "look", new)
     # Nothing to swap: words that the painter does not know would only stay as clutter.
-    return ", ".join(part for part in (f"{seen.strength} {new}".strip(), _mood_words(seen, vocabulary)) if part)
+    return ", ".join(
+        part for part in (f"{seen.strength} {new}".strip(), _mood_words(seen, vocabulary)) if part
+    )
 
 
 def with_mood(prompt: str, mood: str, vocabulary: Vocabulary) -> str:

@@ -31,50 +31,50 @@ class PaintConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    prompt: Prompt = Field("pencil sketch", description="What the picture becomes, in words.")
+    prompt: Prompt = Field(default="pencil sketch", description="What the picture becomes, in words.")
     strength: Annotated[float, Live()] = Field(
-        0.5, ge=0.0, le=1.0, description="How far from the camera picture; 0.5 is the model's usual."
+        default=0.5, ge=0.0, le=1.0, description="How far from the camera picture; 0.5 is the model's usual."
     )
     steps: Annotated[int, Live()] = Field(
-        1, ge=1, le=4, description="More steps are finer, and each adds one picture of delay."
+        default=1, ge=1, le=4, description="More steps are finer, and each adds one picture of delay."
     )
     seed: Annotated[int, Live()] = Field(
-        2, ge=0, le=2**32 - 1, description="The same seed paints the same picture again."
+        default=2, ge=0, le=2**32 - 1, description="The same seed paints the same picture again."
     )
     size_px: int = Field(
-        256, ge=192, le=1024, multiple_of=64, description="Side of the square that is painted."
+        default=256, ge=192, le=1024, multiple_of=64, description="Side of the square that is painted."
     )
     negative_prompt: Prompt = Field(
-        "",
+        default="",
         description='What the picture should not be; acts with guidance "full".',
         json_schema_extra=ADVANCED,
     )
     guidance: Annotated[Literal["none", "full"], Live()] = Field(
-        "none",
+        default="none",
         description='"full" also runs the negative prompt, which costs twice the work.',
         json_schema_extra=ADVANCED,
     )
     guidance_scale: Annotated[float, Live()] = Field(
-        1.5,
+        default=1.5,
         ge=1.0,
         le=10.0,
         description='How hard guidance "full" pushes away from the negative prompt.',
         json_schema_extra=ADVANCED,
     )
     model: str = Field(
-        "painter",
+        default="painter",
         min_length=1,
         max_length=400,
         description="Catalog id, hub:owner/name, or folder.",
         json_schema_extra=ADVANCED,
     )
     engine: Literal["auto", "openvino", "torch"] = Field(
-        "auto",
+        default="auto",
         description='What runs the networks; "auto" takes the fastest that works here.',
         json_schema_extra=ADVANCED,
     )
     precision: Literal["auto", "fp32", "bf16"] = Field(
-        "auto",
+        default="auto",
         description="Number format of the networks; bf16 is faster where the processor knows it.",
         json_schema_extra=ADVANCED,
     )

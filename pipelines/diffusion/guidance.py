@@ -1,7 +1,7 @@
 """How many rows of the UNet a frame costs, and what is made of them: guidance `none` and `full`.
 
-Classifier-free guidance (Ho and Salimans 2022, arXiv:2207.12598) is linear in the network's output, so the same
-line serves models that predict noise, the clean sample or the velocity.
+Classifier-free guidance (Ho and Salimans 2022, arXiv:2207.12598) is linear in the network's output, so the
+same line serves models that predict noise, the clean sample or the velocity.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Guidance:
     """Say whether and how strongly the negative prompt pushes the picture away."""
 
     scale: float | None = None
-    """None: the prompt alone, one row a step. A number: two rows a step; 1.0 gives the prompt's picture again."""
+    """None: the prompt alone, one row a step. A number: two rows; 1.0 gives the same picture."""
 
     def rows(self, words: Words) -> tuple[Embedding, ...]:
         """Return the embeddings that a step is run with, one a row."""

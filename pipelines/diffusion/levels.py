@@ -4,8 +4,9 @@ How `strength` (0 to 1, the usual value is 0.5) acts, never in the other directi
 
 - LCM and turbo models: as in diffusers, it is the share of the noise range that is used;
 - a model whose folder lists its noise levels: the list is at 0.5, and levels scale with `2 * strength`;
-- a *translator* (it names the painted picture, not the noised one): above 0.5 levels scale in the same way, below
-  0.5 they stay and the finished latent is mixed with the frame's own, `2 * strength` parts of it painted.
+- a *translator* (it names the painted picture, not the noised one): above 0.5 levels scale in the same way,
+  below 0.5 they stay and the finished latent is mixed with the frame's own, `2 * strength` parts of it
+  painted.
 """
 
 from __future__ import annotations
@@ -43,12 +44,15 @@ def trailing(steps: int, strength: float, train_steps: int = 1000) -> tuple[int,
 def listed(
     table: Mapping[int, Sequence[int]], steps: int, factor: float = 1.0, train_steps: int = 1000
 ) -> tuple[int, ...]:
-    """Return the listed timesteps for `steps`, times `factor`, kept falling and inside 1 to `train_steps` - 1.
+    """Return the listed timesteps for `steps`, times `factor`, falling, inside 1 to `train_steps` - 1.
 
-    A number of steps that is not listed takes evenly spaced points of the next longer list (else the longest).
+    A number of steps that is not listed takes evenly spaced points of the next longer list (else the
+    longest).
     """
     longer = [n for n in table if n >= steps]
-    source = table[min(longer) if longer else max(table)]
+    source = tuple(table[min(longer) if longer else max(table)])
+    if len(source) == 1:
+        source += (source[0] // steps,)
     found: list[int] = []
     for i in range(steps):
         place = i * (len(source) - 1) / max(steps - 1, 1)

@@ -162,7 +162,7 @@ class Painter:
             engine.close()
 
     def _noise(self, seed: int, steps: int) -> Tensor:
-        """Return the noises of all steps, (steps, C, h, w): the same for every frame, so a still picture stays still."""
+        """Return the noises of all steps, (steps, C, h, w): one set for all frames, so a still view stays."""
         import torch
 
         side = self.latents.side

@@ -1,7 +1,7 @@
 """Pixels to numbers and back, fast: less than a hundredth of what painting them costs.
 
-The painted picture is a square: the largest centred one of the frame, scaled to the model's size. Frames of any
-size, also odd ones and ones that change, so become the same tensor.
+The painted picture is a square: the largest centred one of the frame, scaled to the model's size. Frames of
+any size, also odd ones and ones that change, so become the same tensor.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Pixels = npt.NDArray[np.uint8]
 
 
 def square(pixels: Pixels, side_px: int) -> Pixels:
-    """Return the largest centred square of `pixels` (H, W, 3) at (side_px, side_px, 3); no copy if it is that."""
+    """Return the largest centred square of `pixels` (H, W, 3) as (side_px, side_px, 3)."""
     height, width = pixels.shape[:2]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2

@@ -1,7 +1,7 @@
 """Prompts become embeddings on a thread of their own: the painting lane takes the newest that is ready.
 
-Typing changes a prompt ten times a second and encoding may take longer than a frame. So each session has a mailbox
-of one (`Prompter`): what was wanted last wins, what was wanted in between is never encoded.
+Typing changes a prompt ten times a second and encoding may take longer than a frame. So each session has a
+mailbox of one (`Prompter`): what was wanted last wins, what was wanted in between is never encoded.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -111,8 +111,8 @@ class Prompter:
         """Return the words that were wanted last. Raises TimeoutError, or what encoding raised."""
         with self._lock:
             working = self._working
-        if working is not None:
-            working.result(timeout_s)
+        if working is not None and not wait((working,), timeout_s).done:
+            raise TimeoutError(f"the prompt was not encoded within {timeout_s:g} s")
         return self.newest()
 
     def _work(self) -> None:

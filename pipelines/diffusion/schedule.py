@@ -1,15 +1,16 @@
 """Which noise levels a frame passes through, and the arithmetic of one step. Pure: no state, no model.
 
-The step is that of latent consistency models (Luo et al. 2023, arXiv:2310.04378), with the boundary condition in
-its exact form. SD-Turbo and the embedded painter take the same step: at their noise levels c_skip is 0 and c_out 1
-to seven digits. Nothing else passes from one step to the next, so a frame's result can be checked by running that
-frame alone.
+The step is that of latent consistency models (Luo et al. 2023, arXiv:2310.04378), with the boundary
+condition in its exact form. SD-Turbo and the embedded painter take the same step: at their noise levels
+c_skip is 0 and c_out 1 to seven digits. Nothing else passes from one step to the next, so a frame's result
+can be checked by running that frame alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Literal, get_args
 
 if TYPE_CHECKING:
@@ -44,12 +45,12 @@ def make_schedule(
     prediction: str,
     timestep_scaling: float = 10.0,
 ) -> Schedule:
-    """Compute the coefficients at `timesteps`, which must fall. Raises ValueError for those that cannot be used."""
+    """Compute the coefficients at `timesteps`, which must fall. Raises ValueError if they cannot be used."""
     if prediction not in PREDICTIONS:
         raise ValueError(f"prediction type {prediction!r} is not one of {', '.join(PREDICTIONS)}")
     if not timesteps:
         raise ValueError("a schedule needs at least one timestep")
-    if any(later >= earlier for earlier, later in zip(timesteps, timesteps[1:], strict=False)):
+    if any(later >= earlier for earlier, later in pairwise(timesteps)):
         raise ValueError(f"timesteps must fall, got {list(timesteps)}")
     if not 0 <= timesteps[-1] <= timesteps[0] < len(alphas_cumprod):
         raise ValueError(f"timesteps must lie in 0..{len(alphas_cumprod) - 1}, got {list(timesteps)}")
@@ -58,7 +59,7 @@ def make_schedule(
 
 def _step(t: int, alpha: float, prediction: str, scaling: float) -> Step:
     if prediction == "epsilon" and alpha <= 0.0:
-        raise ValueError(f"at timestep {t} nothing of the picture is left, so its noise does not determine it")
+        raise ValueError(f"at timestep {t} all is noise, from which no picture follows")
     scaled = t * scaling
     spread = scaled**2 + SIGMA_DATA**2
     return Step(t, alpha**0.5, (1.0 - alpha) ** 0.5, SIGMA_DATA**2 / spread, scaled / spread**0.5)

@@ -1,13 +1,14 @@
 """Stream Batch (Kodaira et al. 2023, arXiv:2312.12491) as a schedule over frames in flight.
 
-While one frame takes its last step, younger ones take earlier ones in the same UNet call: with n steps a frame's
-picture comes out n - 1 ticks after the frame came in, and each tick finishes one. Since a `Trajectory` owns its
-state, a tick may gather the rows of any sessions.
+While one frame takes its last step, younger ones take earlier ones in the same UNet call: with n steps a
+frame's picture comes out n - 1 ticks after the frame came in, and each tick finishes one. Since a
+`Trajectory` owns its state, a tick may gather the rows of any sessions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import takewhile
 from typing import TYPE_CHECKING, Protocol
 
 from .prompts import Embedding
@@ -88,8 +89,8 @@ class StreamBatch:
         A frame that overtook older ones, since `steps` was lowered meanwhile, waits for them: nothing is lost
         and time never runs backwards in what a session sees.
         """
-        count = next((i for i, one in enumerate(self._in_flight) if not one.is_finished), len(self._in_flight))
-        finished, self._in_flight = self._in_flight[:count], self._in_flight[count:]
+        finished = list(takewhile(lambda one: one.is_finished, self._in_flight))
+        del self._in_flight[: len(finished)]
         return finished
 
     def clear(self) -> None:

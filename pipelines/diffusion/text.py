@@ -15,7 +15,8 @@ class TextSide:
         self._tokenizer = tokenizer
         self._encoder = encoder
         self._wording = wording
-        self._device = device
+        self.device = device
+        """Where embeddings lie: with the UNet."""
         self.length = min(int(tokenizer.model_max_length), int(encoder.config.max_position_embeddings))
         """Tokens that the model reads, marks of begin and end included."""
 
@@ -29,4 +30,4 @@ class TextSide:
         ids = [*whole[: self.length - 1], whole[-1]] if cut else whole
         with torch.inference_mode():
             context_1TD = self._encoder(torch.tensor([ids]))[0].float()
-        return Embedding(text, context_1TD.to(self._device), cut)
+        return Embedding(text, context_1TD.to(self.device), cut)

@@ -1,6 +1,7 @@
-"""A frame in flight. It owns all that decides its picture, so frames of any users, prompts and step counts mix freely.
+"""A frame in flight. It owns all that decides its picture, so frames of any users mix freely.
 
-Nothing in here refers to another frame: the noise is fixed for a seed, the reference latent is the frame's own.
+Nothing in here refers to another frame: the noise is fixed for a seed, the reference latent is the frame's
+own.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class Trajectory:
     reference_1CHW: Tensor
     """The frame's own latent, scaled as the UNet wants it."""
     words: Words
-    guidance: Guidance = Guidance()
+    guidance: Guidance
     painted: float = 1.0
     """Share of the finished latent that is painted; the rest is the reference."""
     index: int = 0

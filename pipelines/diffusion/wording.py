@@ -1,8 +1,9 @@
 """Free wording to the words that a model has learnt, for a model with a small vocabulary.
 
-`vitascope.json` lists the wordings it knows (looks, moods, strengths) and synonyms for what else people type. A
-prompt is cut into wordings, the longest first, as the page does it; a known wording stays, a synonym becomes the
-known words behind it, save those of a kind that the prompt already says plainly ("van gogh cartoon" is a cartoon).
+`vitascope.json` lists the wordings it knows (looks, moods, strengths) and synonyms for what else people
+type. A prompt is cut into wordings, the longest first, as the page does it; a known wording stays, a
+synonym becomes the known words behind it, save those of a kind that the prompt already says plainly ("van
+gogh cartoon" is a cartoon).
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ class Wording:
 
     def known(self, prompt: str) -> str:
         """Return `prompt` with its synonyms replaced; all else is kept as it was typed."""
+        if not self.synonyms:
+            return prompt
         spans = self._spans(prompt)
         said = {self.kinds[key] for _, _, key in spans if key in self.kinds}
         pieces: list[str] = []
@@ -57,8 +60,6 @@ class Wording:
 
     def _spans(self, prompt: str) -> list[tuple[int, int, Key]]:
         """Cut into (start, stop, wording): the longest wording that is known or a synonym, else one word."""
-        if not self.synonyms:
-            return []
         longest = max(len(key) for key in (*self.kinds, *self.synonyms))
         words = list(_WORD.finditer(prompt))
         spans: list[tuple[int, int, Key]] = []

@@ -1,7 +1,7 @@
-"""What an engine is: a network made ready to run, with named tensors in and named tensors out, and no stream state.
+"""What an engine is: a network made ready to run, named tensors in, named tensors out, no stream state.
 
-The page, doctor and the log ask an engine two things beside pictures: what it is (`info`) and why it was chosen over
-the others. Both are facts of the engine, so they travel with it.
+The page, doctor and the log ask an engine two things beside pictures: what it is (`info`) and why it was
+chosen over the others. Both are facts of the engine, so they travel with it.
 """
 
 from __future__ import annotations
@@ -10,11 +10,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from realtime.core.errors import EngineError
+
 if TYPE_CHECKING:
     import torch
 
 Report = Callable[[str], None]
 Shapes = Mapping[str, tuple[int, ...]]
+Key = tuple[tuple[int, ...], ...]
+"""The shapes of all inputs, in the network's order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +35,8 @@ class TensorSpec:
         """Say in words why a tensor of this shape does not fit; empty when it does."""
         if len(shape) != len(self.dims):
             return f'"{self.name}" has {len(self.dims)} dimensions {self.dims}, got the shape {shape}.'
-        wrong = [(want, got) for want, got in zip(self.dims, shape, strict=True) if want not in (got,)]
-        if any(isinstance(want, int) for want, _ in wrong) or 0 in shape:
+        fixed = [(want, got) for want, got in zip(self.dims, shape, strict=True) if isinstance(want, int)]
+        if any(want != got for want, got in fixed) or 0 in shape:
             return f'"{self.name}" is {self.dims}, got the shape {shape}.'
         return ""
 
@@ -77,9 +81,9 @@ class Engine(Protocol):
     def run(self, **tensors: torch.Tensor) -> Mapping[str, torch.Tensor]:
         """Run once and return the outputs by name.
 
-        Inputs are float32 tensors of the network's shapes, batch first; they are copied, and may be changed as soon
-        as this returns. Outputs are the engine's own buffers: valid until the next run of the same shapes, so copy
-        what is to be kept.
+        Inputs are float32 tensors of the network's shapes, batch first; they are copied, and may be changed
+        as soon as this returns. Outputs are the engine's own buffers: valid until the next run of the same
+        shapes, so copy what is to be kept.
 
         Raises EngineError for a missing, unknown or ill-shaped tensor, and when the back end fails.
         """
@@ -87,25 +91,34 @@ class Engine(Protocol):
     def warm(self, shapes: Shapes) -> None:
         """Build what these input shapes need, so that the first run is as fast as the next.
 
-        Raises EngineBuildFailed.
+        Raises EngineError for shapes that do not fit, EngineBuildFailed when the back end cannot build them.
         """
 
     def plans(self) -> tuple[str, ...]:
-        """Say how batches are run, one sentence a batch shape that was measured; empty when there is no choice."""
+        """Say how batches are run, a sentence for each shape that was measured; empty without a choice."""
 
     def close(self) -> None:
         """Give the memory back; twice does no harm. A closed engine runs no more."""
 
 
-def check_inputs(network: Network, shapes: Shapes) -> str:
-    """Say in words why tensors of these shapes cannot be run; empty when they can."""
+def key_of(network: Network, shapes: Shapes) -> Key:
+    """Return the shapes in the order of the network's inputs.
+
+    Raises EngineError with what is missing, unknown or ill-shaped.
+    """
     known = [spec.name for spec in network.inputs]
-    missing = [name for name in known if name not in shapes]
-    unknown = [name for name in shapes if name not in known]
-    if missing or unknown:
-        return f"{network.name} takes {', '.join(known)}; got {', '.join(shapes) or 'nothing'}."
-    faults = [fault for spec in network.inputs if (fault := spec.mismatch(shapes[spec.name]))]
-    rows = {shapes[name][0] for name in known}
+    if set(known) != set(shapes):
+        raise EngineError(f"{network.name} takes {', '.join(known)}; got {', '.join(shapes) or 'nothing'}.")
+    faults = [fault for spec in network.inputs if (fault := spec.mismatch(tuple(shapes[spec.name])))]
+    key: Key = tuple(tuple(shapes[name]) for name in known)
+    rows = sorted({shape[0] for shape in key if shape})
     if not faults and len(rows) > 1:
-        faults = [f"All inputs must have one batch size, got {sorted(rows)}."]
-    return " ".join(faults)
+        faults = [f"All inputs of {network.name} must have one batch size, got {rows}."]
+    if faults:
+        raise EngineError(" ".join(faults))
+    return key
+
+
+def shapes_of(tensors: Mapping[str, torch.Tensor]) -> Shapes:
+    """Return the shape of each tensor."""
+    return {name: tuple(value.shape) for name, value in tensors.items()}

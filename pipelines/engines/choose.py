@@ -1,7 +1,8 @@
-"""Choose what runs a network: the fastest back end that works here, and for each other one the reason why not.
+"""Choose what runs a network: the fastest back end that works here, and for each other one why not.
 
-"auto" tries in the order of the device, the slowest and surest last, so that a picture always comes. A named back end
-is obeyed or refused loudly. Either way each refusal is a sentence for the person who asks why it is slow.
+"auto" tries in the order of the device, the slowest and surest last, so that a picture always comes. A named
+back end is obeyed or refused loudly. Either way each refusal is a sentence for the person who asks why it is
+slow.
 """
 
 from __future__ import annotations
@@ -27,8 +28,17 @@ HINTS = {
     "tensorrt": "Use engine = torch, which runs on the GPU.",
     "torch": "See `python -m app doctor`.",
 }
-# What back ends are known to raise while they are imported, built or run. An error of another type is a fault of ours.
-FAULTS = (ImportError, OSError, AssertionError, RuntimeError, ValueError, TypeError, AttributeError, MemoryError)
+# What back ends are known to raise while imported, built or run. Any other error is a fault of this house.
+FAULTS = (
+    ImportError,
+    OSError,
+    AssertionError,
+    RuntimeError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    MemoryError,
+)
 
 
 class Builder(Protocol):
@@ -51,9 +61,9 @@ def choose(
 ) -> Engine:
     """Return the engine that serves this network here, checked against torch on `example`.
 
-    `wanted` is "auto" or a back end's name; `device` is "cpu" or "cuda" (default: what torch has); `builders` stands
-    in for the built-in back ends. Raises ConfigError for an unknown name, EngineUnavailable or EngineBuildFailed when
-    the named back end, or every one of them, was refused.
+    `wanted` is "auto" or a back end's name; `device` is "cpu" or "cuda" (default: what torch has); `builders`
+    stands in for the built-in back ends. Raises ConfigError for an unknown name, EngineUnavailable or
+    EngineBuildFailed when the named back end, or every one of them, was refused.
     """
     device = device or _device()
     order = ORDER[device] if wanted == "auto" else (wanted,)
@@ -110,7 +120,9 @@ def _attempt(
         raise
     except FAULTS as error:
         engine.close()
-        raise EngineBuildFailed(f"{name} built {network.name}, then failed to run it: {_first_line(error)}.") from error
+        raise EngineBuildFailed(
+            f"{name} built {network.name}, then failed to run it: {_first_line(error)}."
+        ) from error
     if not verdict.is_good:
         engine.close()
         raise EngineBuildFailed(f"{name} runs {network.name} wrongly. {verdict.says}")
@@ -121,7 +133,8 @@ def _why(name: str, wanted: str, says: str, refused: Sequence[tuple[str, str]]) 
     if wanted != "auto":
         return f"{name} was asked for. {says}"
     if refused:
-        return f"{name} is the first that works here; {', '.join(other for other, _ in refused)} was refused. {says}"
+        others = ", ".join(other for other, _ in refused)
+        return f"{name} is the first that works here; {others} was refused. {says}"
     return f"{name} is the fastest back end for this device. {says}"
 
 
@@ -130,7 +143,9 @@ def _refusal(network: Network, wanted: str, refused: Sequence[tuple[str, EngineE
     if wanted != "auto":
         return type(last)(last.message, hint=last.hint or HINTS.get(name, ""))
     reasons = " ".join(f"{other}: {error.message}" for other, error in refused)
-    return EngineUnavailable(f"Nothing here can run {network.name}. {reasons}", hint="See `python -m app doctor`.")
+    return EngineUnavailable(
+        f"Nothing here can run {network.name}. {reasons}", hint="See `python -m app doctor`."
+    )
 
 
 def _first_line(error: BaseException) -> str:
@@ -147,14 +162,18 @@ def _device() -> str:
 def _late(module: str) -> Builder:
     """Import a back end's module only when it is asked to build."""
 
-    def build(network: Network, *, precision: str, device: str, report: Report = lambda sentence: None) -> Engine | None:
+    def build(
+        network: Network, *, precision: str, device: str, report: Report = lambda sentence: None
+    ) -> Engine | None:
         make: Callable[..., Engine | None] = importlib.import_module(module).build
         return make(network, precision=precision, device=device, report=report)
 
     return build
 
 
-def _tensorrt(network: Network, *, precision: str, device: str, report: Report = lambda sentence: None) -> Engine | None:
+def _tensorrt(
+    network: Network, *, precision: str, device: str, report: Report = lambda sentence: None
+) -> Engine | None:
     raise EngineUnavailable("The TensorRT back end is not part of this version.", hint=HINTS["tensorrt"])
 
 

@@ -1,8 +1,9 @@
-"""The three networks of a painter as plain torch modules: tensors in, one tensor out, no Python decisions inside.
+"""The three networks of a painter as plain torch modules: tensors in, one tensor out, no decisions inside.
 
-A UNet of diffusers computes its time embedding from an integer timestep. Under a bf16 hint OpenVINO rounds that
-integer (979 becomes 980) and the error of the whole network grows fivefold; so the sinusoid, and with it all that
-depends only on timestep and prompt, is computed here in float32, outside of the engine, by `time_embedding`.
+A UNet of diffusers computes its time embedding from an integer timestep. Under a bf16 hint OpenVINO rounds
+that integer (979 becomes 980) and the error of the whole network grows fivefold; so the sinusoid, and with it
+all that depends only on timestep and prompt, is computed here in float32, outside of the engine, by
+`time_embedding`.
 """
 
 from __future__ import annotations
@@ -65,7 +66,9 @@ class UNetNet(nn.Module):
         check_unet(unet)
         self.unet = unet
 
-    def forward(self, latent_BCHW: torch.Tensor, emb_BE: torch.Tensor, context_BTD: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self, latent_BCHW: torch.Tensor, emb_BE: torch.Tensor, context_BTD: torch.Tensor
+    ) -> torch.Tensor:
         unet = self.unet
         x = 2.0 * latent_BCHW - 1.0 if unet.config.center_input_sample else latent_BCHW
         x = unet.conv_in(x)
@@ -123,8 +126,8 @@ def time_embedding(
 ) -> torch.Tensor:
     """Return emb_BE (float32): all that the UNet's resnets are told about timestep and prompt.
 
-    `pooled_BP` and `size_ids_B6` are SDXL's pooled text and its six size numbers (`addition_embed_type` "text_time").
-    Raises ModelError when such a model is not given them.
+    `pooled_BP` and `size_ids_B6` are SDXL's pooled text and its six size numbers (`addition_embed_type`
+    "text_time"). Raises ModelError when such a model is not given them.
     """
     dtype = next(unet.parameters()).dtype
     emb_BE = unet.time_embedding(unet.time_proj(timesteps_B).to(dtype))
@@ -159,7 +162,7 @@ def decoder_network(vae: Vae, digest: str) -> Network:
 
 
 def unet_network(unet: UNet2DConditionModel, digest: str) -> Network:
-    """Return the UNet as a `Network`: "latent", "emb" and "context" to "out", which has the latent's shape."""
+    """Return the UNet as a `Network`: "latent", "emb" and "context" to "out" of the latent's size."""
     channels, out_channels = int(unet.config.in_channels), int(unet.config.out_channels)
     width = unet.config.cross_attention_dim
     inputs = (

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from .base import Network
 
 TOLERANCE: Mapping[str, float] = {"fp32": 1e-3, "bf16": 6e-2, "fp16": 2e-2}
-"""Largest relative error (L2 of the difference by L2 of the reference). Measured for small UNets and autoencoders:
-OpenVINO fp32 2e-6, torch bf16 1.4e-2, OpenVINO bf16 up to 4.9e-2; a wrong weight or a dropped input is above 1e-1."""
+"""Largest relative error (L2 of the difference by L2 of the reference). Measured for small UNets and
+autoencoders: OpenVINO fp32 2e-6, torch bf16 1.4e-2, OpenVINO bf16 to 4.9e-2; a dropped input above 1e-1."""
 
 
 @dataclass(frozen=True, slots=True)

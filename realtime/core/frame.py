@@ -109,3 +109,5 @@ class Result(Generic[T]):
     work_ms: float
     """Milliseconds of the lane's time that the sample cost."""
     error: StageError | None = None
+    note: str = ""
+    """Why the value is special, e.g. "passed through"; empty for an ordinary result."""

@@ -167,8 +167,8 @@ def _escaped(text: str) -> str:
 
 
 def _labels(labels: Mapping[str, str]) -> str:
-    quoted = {name: _escaped(value).replace('"', r"\"") for name, value in labels.items()}
-    return f"{{{','.join(f'{name}="{value}"' for name, value in quoted.items())}}}" if quoted else ""
+    pairs = [name + '="' + _escaped(value).replace('"', r"\"") + '"' for name, value in labels.items()]
+    return "{" + ",".join(pairs) + "}" if pairs else ""
 
 
 def _number(value: float) -> str:

@@ -1,7 +1,7 @@
 """The contract of a stage: plain sync code that turns one sample into results, and a static description.
 
-A stage never sees a queue, a thread or a socket. Its lane calls it from one thread, never concurrently. Weights
-live in shared engines; what a stage holds is one session's memory, and `reset` forgets it.
+A stage never sees a queue, a thread or a socket. Its lane calls it from one thread, never concurrently.
+Weights live in shared engines; what a stage holds is one session's memory, and `reset` forgets it.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class StageSpec:
 
 @dataclass(frozen=True, slots=True)
 class Emitted:
-    """Hold one result on its way out of a stage: the stamp of the sample that it was made from, and the value."""
+    """Hold one result on its way out of a stage: the stamp of its sample, and the value made of it."""
 
     stamp: Stamp
     value: Any

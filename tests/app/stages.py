@@ -1,4 +1,4 @@
-"""Tiny real stages for tests of the application: one inverts, one is slow, some fail. No model, no patching."""
+"""Tiny real stages for tests of the application: one inverts, one is slow, some fail. No model needed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ class InvertConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     prompt: Annotated[str, Live()] = Field("", max_length=2000, description="Words that it does not read.")
-    strength: Annotated[float, Live()] = Field(1.0, ge=0, le=1, description="0 keeps the picture, 1 inverts it.")
+    strength: Annotated[float, Live()] = Field(
+        1.0, ge=0, le=1, description="0 keeps the picture, 1 inverts it."
+    )
     size_px: int = Field(64, ge=48, le=256, description="Side of the picture.")
     model: Literal["none"] = Field("none", description="It needs none.")
     engine: str = Field("auto", description="Back end.")
@@ -114,14 +116,14 @@ class OpensSlowly(Invert):
 
     spec = StageSpec("opens-slowly", takes=Frame, gives=Frame, config=InvertConfig, lane="paint")
     gate = Gate()
-    closed = 0
+    closed = threading.Event()
 
     def open(self, ctx: StageContext) -> None:
         self.gate()
         super().open(ctx)
 
     def close(self) -> None:
-        type(self).closed += 1
+        self.closed.set()
 
 
 class NoModel(Invert):
@@ -151,6 +153,20 @@ class Fails(Invert):
         if item is not None and item.stamp.seq == 3:
             raise ZeroDivisionError("picture 3")
         return super().process(item)
+
+
+class ChoosesConfig(InvertConfig):
+    """Name a model."""
+
+    folder: str = Field("own", description="Its model.")
+
+
+class Chooses(Invert):
+    """Have a model that is chosen by name."""
+
+    spec = StageSpec(
+        "chooses", takes=Frame, gives=Frame, config=ChoosesConfig, lane="paint", models=("folder",)
+    )
 
 
 class Reads(Invert):

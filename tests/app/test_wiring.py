@@ -162,7 +162,8 @@ def taken(channel: Channel[Any]) -> Iterator[Any]:
 
 
 def test_closing_while_it_opens_does_not_wait_and_leaves_nothing(house: House) -> None:
-    stages.OpensSlowly.gate, stages.OpensSlowly.closed = stages.Gate(), 0
+    stages.OpensSlowly.gate = stages.Gate()
+    stages.OpensSlowly.closed.clear()
     wiring = wired(house, "OpensSlowly")
     opener = threading.Thread(target=wiring.open)
     opener.start()
@@ -172,7 +173,7 @@ def test_closing_while_it_opens_does_not_wait_and_leaves_nothing(house: House) -
     stages.OpensSlowly.gate.release.set()
     opener.join(5)
     assert not opener.is_alive()
-    assert stages.OpensSlowly.closed == 1
+    assert stages.OpensSlowly.closed.is_set()
     with pytest.raises(ChannelClosed):
         wiring.output.get(timeout_s=1)
 

@@ -48,7 +48,8 @@ class Settings(BaseModel):
     )
     size_px: int = Field(256, ge=192, le=512, multiple_of=32, description="Side of the painted square.")
     guidance: Annotated[Literal["none", "full"], Live()] = Field(
-        "none", description="Full follows the prompt more closely at twice the work.",
+        "none",
+        description="Full follows the prompt more closely at twice the work.",
         json_schema_extra={"advanced": True},
     )
     engine: Literal["auto", "openvino", "torch"] = Field(
@@ -100,7 +101,9 @@ class StudioPort:
             self.configured.append((session_id, dict(settings)))
             self._news.notify_all()
 
-    def wait_for(self, condition: Callable[[dict[str, Any]], bool], timeout_s: float = 15.0) -> dict[str, Any]:
+    def wait_for(
+        self, condition: Callable[[dict[str, Any]], bool], timeout_s: float = 15.0
+    ) -> dict[str, Any]:
         """Wait until some call's settings satisfy `condition` and return them."""
 
         def found() -> dict[str, Any] | None:
@@ -120,6 +123,7 @@ class LoopbackSession:
         self.name = name
         self.kind = kind
         self.closed = threading.Event()
+        self.told_to_close = threading.Event()
         self.painted: Channel[Frame] = Channel(f"{name}-painted")
         self.peer = Peer(
             name=name,
@@ -224,7 +228,9 @@ class Studio:
 
         @app.post("/api/sessions/{name}/close", status_code=204)
         async def close(name: str) -> Response:
-            await self._find(name).close()
+            session = self._find(name)
+            session.told_to_close.set()
+            await session.close()
             return Response(status_code=204)
 
         @app.post("/api/files", status_code=201)
@@ -247,7 +253,9 @@ class Studio:
     def serving(self, port: int = 0):  # type: ignore[no-untyped-def]
         """Serve on a thread; `url` is set inside the block."""
         server = uvicorn.Server(
-            uvicorn.Config(self.app(), host="127.0.0.1", port=port, log_level="warning", timeout_graceful_shutdown=2)
+            uvicorn.Config(
+                self.app(), host="127.0.0.1", port=port, log_level="warning", timeout_graceful_shutdown=2
+            )
         )
         up = threading.Event()
         begin = server.startup

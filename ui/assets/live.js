@@ -26,9 +26,11 @@ const page = { state: "idle", session: "", stats: {}, engine: ENGINE, video: vie
 window.vitascope = Object.assign(page, { choose, remember, start, stop, settings });
 
 function enter(state) {
-  page.state = root.dataset.state = document.body.dataset.vsState = state;
-  const tally = document.querySelector(".vs-tally");
-  if (tally) tally.textContent = { live: "live", idle: "", trouble: "" }[state] ?? "starting";
+  page.state = root.dataset.state = state;
+  const masthead = document.querySelector(".vs-masthead");
+  if (!masthead) return;
+  masthead.dataset.state = state;
+  masthead.querySelector(".vs-tally").textContent = { live: "live", idle: "", trouble: "" }[state] ?? "starting";
 }
 
 function rest() {

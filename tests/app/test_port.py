@@ -1,0 +1,63 @@
+"""What the page is given: schema, defaults, the painter's words, and live settings for a running session."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from app.bodies import FromPattern
+from app.manager import SessionManager
+from app.port import Port, looks_of
+from app.registry import Registry
+from app.wiring import is_live
+from realtime.core.errors import ConfigError, SessionError
+from tests.app import stages
+from ui.port import EngineBadge
+
+
+@pytest.fixture
+async def manager() -> AsyncIterator[SessionManager]:
+    table = stages.registry()
+    one = SessionManager(stages.settings(table, stages__paint__prompt="a fox"), table)
+    yield one
+    await one.close_all()
+
+
+async def test_the_page_gets_the_stage_s_schema_and_the_settings_of_this_server(
+    manager: SessionManager,
+) -> None:
+    port = Port(manager)
+    assert port.schema() is stages.InvertConfig
+    assert port.defaults()["prompt"] == "a fox"
+    assert port.vocabulary().is_open  # a model without words of its own takes any
+
+
+async def test_the_badge_says_what_paints_once_it_is_known(manager: SessionManager) -> None:
+    port = Port(manager)
+    assert port.engine() == EngineBadge("auto", "chosen when the painter is loaded")
+    manager.warmth.begin()
+    assert port.engine().why == "Loading the painter."
+    manager.warmth.done({"name": "numpy", "why": "it is there"})
+    assert port.engine() == EngineBadge("numpy", "it is there")
+
+
+async def test_the_page_s_knobs_reach_the_session(manager: SessionManager) -> None:
+    port = Port(manager)
+    session = await manager.create(FromPattern(kind="pattern"))
+    port.configure(session.id, {"strength": 0.25})
+    assert session.wiring.settings()["strength"] == 0.25
+    with pytest.raises(ConfigError, match='"strength"'):
+        port.configure(session.id, {"strenght": 0.25})
+    with pytest.raises(SessionError, match="no such session"):
+        port.configure("none", {"strength": 0.25})
+
+
+def test_the_painter_s_looks_and_live_fields() -> None:
+    vocabulary = looks_of(stages.settings(Registry()))
+    assert not vocabulary.is_open
+    assert len(vocabulary.looks) >= 4
+    fields = Registry().config("paint").model_fields
+    live = {name for name, described in fields.items() if is_live(described)}
+    assert {"prompt", "strength", "steps", "seed"} <= live
+    assert not live & {"model", "size_px", "engine", "precision"}

@@ -1,0 +1,206 @@
+"""A session's life: which state may follow which, and when one that nobody uses is ended."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from app import events
+from app.bodies import FromClient, FromPattern
+from app.manager import SessionManager
+from app.session import LINGER_S, MOVES, Session, State, moved
+from realtime.core.clock import ManualClock
+from realtime.core.errors import ConfigError, SessionError
+from tests.app import stages
+
+S = State
+ALLOWED = {
+    (S.NEW, S.OPENING),
+    (S.NEW, S.CLOSED),
+    (S.NEW, S.FAILED),
+    (S.OPENING, S.LIVE),
+    (S.OPENING, S.DRAINING),
+    (S.OPENING, S.FAILED),
+    (S.LIVE, S.DRAINING),
+    (S.LIVE, S.FAILED),
+    (S.DRAINING, S.CLOSED),
+    (S.DRAINING, S.FAILED),
+    (S.FAILED, S.CLOSED),
+}
+
+
+@pytest.mark.parametrize(("now", "to"), [*itertools.product(State, State)])
+def test_the_table_of_states(now: State, to: State) -> None:
+    if (now, to) in ALLOWED:
+        assert moved(now, to) is to
+        return
+    with pytest.raises(SessionError, match=f"{now.value} cannot become {to.value}"):
+        moved(now, to)
+
+
+def test_every_state_leads_to_the_end() -> None:
+    reached = {S.CLOSED}
+    for _ in State:
+        reached |= {state for state, after in MOVES.items() if after & reached}
+    assert reached == set(State)
+
+
+@pytest.fixture
+async def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+async def manager(clock: ManualClock) -> AsyncIterator[SessionManager]:
+    one = managed("Invert", clock)
+    yield one
+    await one.close_all()
+
+
+def managed(stage: str, clock: ManualClock) -> SessionManager:
+    table = stages.registry(stage)
+    given: dict[str, Any] = {"server__connect_timeout_s": 30.0, "server__idle_timeout_s": 60.0}
+    return SessionManager(stages.settings(table, **given), table, clock=clock)
+
+
+async def ended(session: Session) -> str:
+    async with asyncio.timeout(10):
+        await session.closed.wait()
+    assert session.state is State.CLOSED
+    return session.why
+
+
+async def live(session: Session) -> Session:
+    """Wait until a session is live."""
+    ready = asyncio.Event()
+    session.outbox.attach(lambda event: ready.set() if event["type"] == "ready" else None)
+    async with asyncio.timeout(10):
+        await ready.wait()
+    return session
+
+
+async def test_a_session_that_nobody_connects_to_is_closed(
+    manager: SessionManager, clock: ManualClock
+) -> None:
+    session = await manager.create(FromPattern(kind="pattern"))
+    assert session.overdue(clock.now_ns()) == ""
+    clock.advance(ms=30_001)
+    assert await ended(session) == "Nobody connected within 30 s."
+    assert len(manager) == 0
+    with pytest.raises(SessionError, match="Nobody connected"):
+        manager.get(session.id)
+
+
+async def test_a_client_that_falls_silent_is_closed(manager: SessionManager, clock: ManualClock) -> None:
+    session = await live(await manager.create(FromClient()))
+    session.follow("connected")
+    for _ in range(3):  # a ping a minute, nearly, keeps it
+        clock.advance(ms=59_000)
+        session.hear({"type": "ping", "sent_ms": 0})
+    assert session.overdue(clock.now_ns()) == ""
+    clock.advance(ms=60_001)
+    assert await ended(session) == "Nothing was heard for 60 s."
+
+
+async def test_one_that_only_watches_may_be_silent_until_it_has_spoken(
+    manager: SessionManager, clock: ManualClock
+) -> None:
+    session = await live(await manager.create(FromPattern(kind="pattern", count=1)))
+    session.follow("connected")
+    clock.advance(ms=600_000)
+    assert session.overdue(clock.now_ns()) == ""
+    session.hear({"type": "ping", "sent_ms": 0})
+    clock.advance(ms=60_001)
+    assert await ended(session) == "Nothing was heard for 60 s."
+
+
+async def test_a_failed_session_lingers_so_that_its_page_can_read_why(clock: ManualClock) -> None:
+    manager = managed("NoModel", clock)
+    session = await manager.create(FromPattern(kind="pattern"))
+    failed = asyncio.Event()
+    session.outbox.attach(lambda event: failed.set() if event["type"] == "error" else None)
+    async with asyncio.timeout(10):
+        await failed.wait()
+    assert session.state is State.FAILED
+    assert manager.get(session.id) is session
+    with pytest.raises(SessionError):
+        session.configure({"strength": 0.5})
+    clock.advance(ms=LINGER_S * 1000 + 1)
+    assert "models fetch fox" in await ended(session)
+    await manager.close_all()
+
+
+async def test_the_other_side_going_ends_it(manager: SessionManager) -> None:
+    session = await live(await manager.create(FromClient()))
+    session.follow("connected")
+    session.follow("closed")
+    assert await ended(session) == "The other side has gone."
+    never = await manager.create(FromClient())
+    never.follow("failed")
+    assert await ended(never) == "No connection came about."
+
+
+async def test_closing_while_the_models_load_ends_at_once(clock: ManualClock) -> None:
+    stages.OpensSlowly.gate = stages.Gate()
+    stages.OpensSlowly.closed.clear()
+    manager = managed("OpensSlowly", clock)
+    session = await manager.create(FromPattern(kind="pattern"))
+    loop = asyncio.get_running_loop()
+    assert await loop.run_in_executor(None, stages.OpensSlowly.gate.arrived.wait, 5)
+    await manager.close(session.id)
+    assert len(manager) == 0
+    stages.OpensSlowly.gate.release.set()
+    assert await loop.run_in_executor(None, stages.OpensSlowly.closed.wait, 5)
+    await manager.close_all()
+
+
+async def test_messages_of_the_page_change_live_settings(manager: SessionManager) -> None:
+    session = await live(await manager.create(FromClient()))
+    session.hear({"type": "settings", "settings": {"strength": 0.25}})
+    assert session.wiring.settings()["strength"] == 0.25
+    for wrong in ("much", None, ["strength"]):
+        session.hear({"type": "settings", "settings": wrong})  # no object: not for us
+    with pytest.raises(ConfigError):  # the control channel sends it back as an error event
+        session.hear({"type": "settings", "settings": {"strenght": 1}})
+    assert session.wiring.settings()["strength"] == 0.25
+
+
+async def test_ending_twice_at_once_is_one_end(manager: SessionManager) -> None:
+    session = await manager.create(FromPattern(kind="pattern"))
+    await asyncio.gather(session.close("first"), session.close("second"))
+    assert session.why == "first"
+    assert session.state is State.CLOSED
+
+
+# What waits for the page ----------------------------------------------------------------------------------
+
+
+def test_events_wait_until_somebody_listens_but_old_figures_do_not() -> None:
+    outbox, heard = events.Outbox(), []
+    outbox.put(events.progress("Loading.", 0.25))
+    outbox.put({"type": "stats", "fps": 1.0})
+    outbox.put(events.ready({"name": "torch", "why": "asked"}))
+    outbox.attach(heard.append)
+    outbox.put({"type": "stats", "fps": 2.0})
+    assert [event["type"] for event in heard] == ["progress", "ready", "stats"]
+    assert heard[-1]["fps"] == 2.0
+    outbox.detach()
+    for number in range(40):
+        outbox.put(events.notice(str(number)))
+    outbox.attach(heard.append)
+    assert [event["message"] for event in heard[3:]] == [str(number) for number in range(24, 40)]
+
+
+def test_an_error_event_says_what_the_page_shows() -> None:
+    event = events.trouble(ConfigError("Wrong.", hint="Right."))
+    assert event == {
+        "type": "error",
+        "message": "Wrong.",
+        "hint": "Right.",
+        "kind": "ConfigError",
+        "permanent": True,
+    }
