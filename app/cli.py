@@ -227,9 +227,9 @@ def _paint(options: argparse.Namespace) -> int:
 def _prompt_of(options: argparse.Namespace) -> str:
     """Return the words of the look that was asked for."""
     from .port import looks_of
-    from .registry import nearest
+    from .registry import Registry, nearest
 
-    known = {look.id: look.prompt for look in looks_of(_read(options).settings).looks}
+    known = {look.id: look.prompt for look in looks_of(_read(options).settings, Registry()).looks}
     if options.look not in known:
         raise ConfigError(f'There is no look "{options.look}".', hint=nearest(options.look, known))
     return known[options.look]
@@ -273,8 +273,9 @@ def _config(options: argparse.Namespace) -> int:
 
 def _looks(options: argparse.Namespace) -> int:
     from .port import looks_of
+    from .registry import Registry
 
-    vocabulary = looks_of(_read(options).settings)
+    vocabulary = looks_of(_read(options).settings, Registry())
     if vocabulary.is_open:
         print("This model takes any words; it has no list of looks.")
         return 0

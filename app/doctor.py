@@ -21,7 +21,7 @@ from pathlib import Path
 from pipelines.engines.launch import environment_report
 from realtime.core.errors import ConfigError, VitascopeError
 
-from .models import present, size
+from .models import size
 from .registry import Registry
 from .serve import check_port
 from .settings import Settings
@@ -260,17 +260,17 @@ def _launcher(settings: Settings, registry: Registry) -> Iterator[Row]:
 
 def _models(settings: Settings, registry: Registry) -> Iterator[Row]:
     """Look for the models that the graph's stages name."""
-    for name, node in settings.graph.nodes.items():
+    from pipelines.models.store import locate
+
+    for node in settings.graph.nodes.values():
         for key in registry.spec(node.stage).models:
             model = str(getattr(settings.stage(node.stage), key))
-            what = f"Model {model}"
             try:
-                folder = present(model)
-            except (ImportError, VitascopeError) as error:
-                yield Row(what, False, str(error), f"Run {SET_UP}.", BOTH)
-                continue
-            says = str(folder) if folder is not None else f'not here; the node "{name}" needs it'
-            yield Row(what, folder is not None, says, f"python -m app models fetch {model}", BOTH)
+                folder = locate(model)
+            except VitascopeError as error:
+                yield Row(f"Model {model}", False, error.message, error.hint, BOTH)
+            else:
+                yield Row(f"Model {model}", True, str(folder))
 
 
 def _port(settings: Settings, registry: Registry) -> Iterator[Row]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from realtime.core.metrics import Sample, prometheus_text
 
-from .session import State
+from .states import State
 
 if TYPE_CHECKING:
     from .loop import MediaLoop

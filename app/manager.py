@@ -22,6 +22,7 @@ from .loop import outcome
 from .registry import Registry
 from .session import Limits, Session
 from .settings import Settings
+from .states import State
 from .warmth import Warmth
 from .wiring import House, Wiring
 
@@ -201,7 +202,8 @@ class SessionManager:
 
     def _warm_report(self, sentence: str) -> None:
         for session in self.sessions:
-            session.report(sentence)
+            if session.state is State.OPENING:
+                session.report(sentence)
 
     def _forget(self, session: Session, let_go: Callable[[], None]) -> None:
         with self._lock:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
-from realtime.core.errors import ConfigError, ModelError
+from realtime.core.errors import ConfigError, ModelCorrupt, ModelError
 
 from .registry import nearest
 
@@ -32,14 +31,17 @@ def models(what: str, ids: Sequence[str]) -> int:
     return work[what](catalog, ids)
 
 
-def present(model: str) -> Path | None:
-    """Return the folder of a model, or None when it is not on this machine or not whole."""
+def standing(model: str) -> str:
+    """Say how a model stands on this machine: "here", "damaged" or "to fetch"."""
     from pipelines.models.store import locate
 
     try:
-        return Path(locate(model))
+        locate(model)
+    except ModelCorrupt:
+        return "damaged"
     except ModelError:
-        return None
+        return "to fetch"
+    return "here"
 
 
 def size(count: int) -> str:
@@ -54,7 +56,7 @@ def size(count: int) -> str:
 
 def _list(catalog: dict[str, Any], ids: Sequence[str]) -> int:
     rows = [
-        (entry.id, "here" if present(entry.id) else "to fetch", size(entry.bytes), entry.licence, entry.title)
+        (entry.id, standing(entry.id), size(entry.bytes), entry.licence, entry.title)
         for entry in catalog.values()
         if not ids or entry.id in ids
     ]
@@ -67,7 +69,7 @@ def _list(catalog: dict[str, Any], ids: Sequence[str]) -> int:
 
 
 def _fetch(catalog: dict[str, Any], ids: Sequence[str]) -> int:
-    from pipelines.models.store import fetch
+    from pipelines.models.store import fetch, locate
 
     if not ids:
         raise ConfigError("Which model?", hint="python -m app models list shows them.")
@@ -75,7 +77,7 @@ def _fetch(catalog: dict[str, Any], ids: Sequence[str]) -> int:
         entry = catalog[one]
         print(f"{one}: {size(entry.bytes)}, {entry.licence}", file=sys.stderr)
         fetch(one, lambda sentence: print(f"  {sentence}", file=sys.stderr))
-        print(f"{one} is here: {present(one)}")
+        print(f"{one} is here: {locate(one)}")
     return 0
 
 
@@ -83,7 +85,7 @@ def _verify(catalog: dict[str, Any], ids: Sequence[str]) -> int:
     from pipelines.models.store import verify
 
     bad = 0
-    for one in ids or [name for name in catalog if present(name)]:
+    for one in ids or [name for name in catalog if standing(name) != "to fetch"]:
         problems = list(verify(one))
         bad += bool(problems)
         print(f"{one}: {'whole' if not problems else 'not as promised'}")

@@ -6,7 +6,6 @@ order and at its own time, with the sound that belongs to it. OUT appears under 
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -154,11 +153,11 @@ def paint_in_terminal(
     """Paint with a progress bar on standard error and one line on standard output; return the exit status."""
     from tqdm import tqdm
 
-    with tqdm(
-        total=None, unit="frame", disable=quiet, leave=False, dynamic_ncols=True, file=sys.stderr
-    ) as bar:
+    loading = "{desc} {elapsed}"
+    with tqdm(desc="loading", bar_format=loading, unit="frame", leave=False, disable=quiet) as bar:
 
         def begin(info: MediaInfo) -> None:
+            bar.bar_format = None
             bar.reset(info.pictures)
             bar.set_description_str("painting")
 

@@ -7,21 +7,28 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from realtime.core.errors import ModelError
 from ui.port import EngineBadge, Vocabulary
 
 from .manager import SessionManager
-from .models import present
+from .registry import Registry
 from .settings import Settings
 
+OPEN = Vocabulary(is_open=True)
 
-def looks_of(settings: Settings) -> Vocabulary:
-    """Return the words that the chosen model understands; an open vocabulary for a model that takes any."""
-    config = settings.stage(settings.graph.nodes[settings.graph.output].stage)
-    model = getattr(config, "model", None)
-    folder = present(str(model)) if model else None
-    if folder is None or not (folder / "vitascope.json").is_file():
-        return Vocabulary(is_open=True)
-    return Vocabulary.read(folder)
+
+def looks_of(settings: Settings, registry: Registry) -> Vocabulary:
+    """Return the words that the output stage's model understands; an open vocabulary for one that takes any.
+
+    Raises ModelError when the model is not on this machine.
+    """
+    from pipelines.models.store import locate
+
+    stage = settings.graph.nodes[settings.graph.output].stage
+    names = [str(getattr(settings.stage(stage), key)) for key in registry.spec(stage).models]
+    folders = [folder for folder in map(locate, names) if (folder / "vitascope.json").is_file()]
+    found = Vocabulary.read(folders[0]) if folders else OPEN
+    return found if found.looks else OPEN
 
 
 class Port:
@@ -39,7 +46,10 @@ class Port:
         return self._manager.settings.stage(self._stage).model_dump(mode="json")
 
     def vocabulary(self) -> Vocabulary:
-        return looks_of(self._manager.settings)
+        try:
+            return looks_of(self._manager.settings, self._manager.registry)
+        except ModelError:
+            return OPEN  # the page stands without the model, and a session says why it cannot paint
 
     def engine(self) -> EngineBadge:
         found = self._manager.warmth.engine

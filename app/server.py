@@ -180,7 +180,7 @@ def _add_routes(app: FastAPI, studio: Studio) -> None:
         """List the looks that the painter knows."""
         from .port import looks_of
 
-        vocabulary = looks_of(studio.settings)
+        vocabulary = looks_of(studio.settings, manager.registry)
         return {
             "is_open": vocabulary.is_open,
             "looks": [

@@ -1,4 +1,4 @@
-"""One user's graph and its life: NEW > OPENING > LIVE > DRAINING > CLOSED, or FAILED on the way.
+"""One user's graph and its life, whose states are in `states.py`.
 
 A session lives on the media loop; `configure`, `snapshot` and what lanes and sources call may come from any
 thread. Blocking work (opening stages, joining threads) runs in the manager's executor, never in the loop and
@@ -13,7 +13,6 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from realtime.core.clock import NS_PER_S, Clock
@@ -23,6 +22,7 @@ from realtime.core.frame import Frame
 from . import events
 from .logs import session_in_log
 from .loop import outcome
+from .states import State, moved
 from .wiring import Wiring
 
 if TYPE_CHECKING:
@@ -33,33 +33,6 @@ log = logging.getLogger(__name__)
 
 LINGER_S = 10.0
 """A failed session stays this long, so that its page can read why."""
-
-
-class State(Enum):
-    NEW = "new"
-    OPENING = "opening"
-    LIVE = "live"
-    DRAINING = "draining"
-    CLOSED = "closed"
-    FAILED = "failed"
-
-
-MOVES: Mapping[State, frozenset[State]] = {
-    State.NEW: frozenset({State.OPENING, State.CLOSED, State.FAILED}),
-    State.OPENING: frozenset({State.LIVE, State.DRAINING, State.FAILED}),
-    State.LIVE: frozenset({State.DRAINING, State.FAILED}),
-    State.DRAINING: frozenset({State.CLOSED, State.FAILED}),
-    State.FAILED: frozenset({State.CLOSED}),
-    State.CLOSED: frozenset(),
-}
-"""Which state may follow which."""
-
-
-def moved(now: State, to: State) -> State:
-    """Return `to`. Raises SessionError, naming both, when it may not follow `now`."""
-    if to not in MOVES[now]:
-        raise SessionError(f"A session that is {now.value} cannot become {to.value}.", permanent=True)
-    return to
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +46,7 @@ class Limits:
 
 
 class Session:
-    """Wire a source, a graph and a peer; see MOVES for its life."""
+    """Wire a source, a graph and a peer; see `states.MOVES` for its life."""
 
     def __init__(
         self,
@@ -110,6 +83,8 @@ class Session:
         """Whether silence means that the client has gone: it sends pictures, or has sent a ping."""
         self._configuring = threading.Lock()
         self._answering = asyncio.Lock()
+        self._told = ""
+        """The newest trouble that the client was told of."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing: asyncio.Task[None] | None = None
 
@@ -204,6 +179,13 @@ class Session:
                     return
                 if self.state is State.LIVE:
                     self.outbox.put({"type": "stats", **self.figures()})
+                    self._tell_trouble()
+
+    def _tell_trouble(self) -> None:
+        says = self.wiring.trouble()
+        if says not in ("", self._told):
+            self._told = says
+            self.outbox.put(events.notice(says, "The log holds the details."))
 
     def overdue(self, now_ns: int) -> str:
         """Say why this session should end by now, or ""."""
@@ -256,9 +238,11 @@ class Session:
             self._loop.call_soon_threadsafe(peer.resize, size_px)
 
     def report(self, sentence: str) -> None:
-        """Tell the client what is being prepared."""
+        """Tell the client what is being prepared, or once it runs, what a stage has to say."""
         if self.state is State.OPENING:
             self.outbox.put(events.progress(sentence))
+        elif self.state is State.LIVE:
+            self.outbox.put(events.notice(sentence))
 
     def stage_trouble(self, error: VitascopeError) -> None:
         """Tell the client about an error in a stage; the lane has counted and logged it."""
@@ -327,7 +311,7 @@ class Session:
             raise SessionError(f"This session has {end}.", hint=self.why or "Start a new one.")
 
     def _move(self, to: State) -> None:
-        log.info("session %s: %s > %s %s", self.id[:6], self.state.value, to.value, self.why)
+        log.info("session %s: %s", self.id[:6], f"{self.state.value} > {to.value} {self.why}".rstrip())
         self.state = moved(self.state, to)
 
     def _start(self, work: Any) -> None:

@@ -205,6 +205,11 @@ class Wiring:
         """Return the figures of each node."""
         return self._graph.snapshot()
 
+    def trouble(self) -> str:
+        """Return what the first stage that fails says; "" while all is well."""
+        failing = (one for one in self.snapshot().values() if one.state == "failing")
+        return next((one.message for one in failing), "")
+
     def figures(self) -> dict[str, Any]:
         """Return what the page shows (ui/port.py): age and rate at the end, waiting and work on the way."""
         nodes = self.snapshot()

@@ -1,4 +1,4 @@
-"""The parts of the page that are pictures and words: masthead, live view, looks, the prompt as it was read."""
+"""The parts of the page that are pictures and words: masthead, live view, looks, a prompt as it was read."""
 
 from __future__ import annotations
 

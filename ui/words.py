@@ -20,8 +20,8 @@ _WORD = re.compile(r"[^\W_]+(?:['\u2019-][^\W_]+)*", re.UNICODE)
 _FILLERS: frozenset[str] = frozenset(
     word.group()
     for word in _WORD.finditer(
-        "a an the of in on at as by for with and or to into from my me it its this that is like make turn look "
-        "style please very nice high quality best detailed highly beautiful masterpiece art artistic"
+        "a an the of in on at as by for with and or to into from my me it its this that is like make turn "
+        "look style please very nice high quality best detailed highly beautiful masterpiece art artistic"
     )
 )
 """Words that change nothing and are not worth a remark."""

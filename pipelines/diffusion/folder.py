@@ -56,6 +56,7 @@ def read(folder: Path) -> Parts:
     from diffusers import UNet2DConditionModel
     from transformers import CLIPTextModel, CLIPTokenizer
 
+    _hush()
     missing = [part for part in PARTS if not (folder / part).is_dir()]
     if missing:
         raise ModelError(f"{folder.name} has no folder {', '.join(missing)}.", hint=FAMILY)
@@ -127,6 +128,16 @@ def fuse_loras(parts: Parts, folder: Path) -> tuple[str, ...]:
         parts.unet.unload_lora()
         names.append(file.stem)
     return tuple(names)
+
+
+def _hush() -> None:
+    """Keep the model libraries from drawing their own progress bars and remarks into ours."""
+    import diffusers
+    import transformers
+
+    diffusers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
 
 
 def _vae_class(folder: Path) -> Any:

@@ -45,6 +45,13 @@ def to_numbers(pictures: Sequence[Pixels]) -> Tensor:
 
 
 def to_pixels(picture_B3HW: Tensor) -> list[Pixels]:
-    """Return a tensor in [-1, 1] as pictures (H, W, 3); values beyond are clipped."""
-    bytes_B3HW = picture_B3HW.add(1.0).mul_(127.5).round_().clamp_(0.0, 255.0).byte().cpu().numpy()
-    return [np.asarray(cv2.merge(list(planes)), np.uint8) for planes in bytes_B3HW]
+    """Return a tensor in [-1, 1] as pictures (H, W, 3).
+
+    OpenCV on this thread: torch would wake its other threads for it, which on a busy machine takes longer than
+    the work. Values must not lie outside [-1, 1], which decoders see to.
+    """
+    pictures = []
+    for planes in picture_B3HW.cpu().numpy():
+        levels = [cv2.convertScaleAbs(plane, alpha=127.5, beta=127.5) for plane in planes]
+        pictures.append(np.asarray(cv2.merge(levels), np.uint8))
+    return pictures

@@ -135,9 +135,10 @@ class PaintStage:
                 made.warm(2, 2 * rows)
             return made
 
-        self._painter = ctx.shared(key, make)
-        self._prompter = Prompter(self._painter.book, wish.prompt, wish.negative_prompt)
-        self.group = (key, id(self._painter))
+        painter: Painter = ctx.shared(key, make)
+        self._prompter = Prompter(painter.book, wish.prompt, wish.negative_prompt)
+        self._painter = painter
+        self.group = (key, id(painter))
 
     def configure(self, config: PaintConfig) -> None:
         """Take new settings: live ones from the next frame on, the others at the next `open`."""

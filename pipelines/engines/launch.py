@@ -27,7 +27,7 @@ MEANING = {
     "MALLOC_TRIM_THRESHOLD_": "freed memory is kept for the next call",
 }
 
-Exec = Callable[[str, Sequence[str], Mapping[str, str]], None]
+Exec = Callable[[str, list[str], Mapping[str, str]], object]
 
 
 @dataclass(frozen=True, slots=True)

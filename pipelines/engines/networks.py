@@ -18,14 +18,14 @@ from realtime.core.errors import ModelError
 from .base import Network, TensorSpec
 
 if TYPE_CHECKING:
-    from diffusers import AutoencoderKL, AutoencoderTiny, UNet2DConditionModel
+    from diffusers import UNet2DConditionModel
 
-    Vae = AutoencoderKL | AutoencoderTiny
-
+Vae = Any
+"""diffusers' AutoencoderTiny or AutoencoderKL."""
 ADDITIONS = (None, "text", "text_time")
 
 
-class EncoderNet(nn.Module):
+class EncoderNet(nn.Module):  # type: ignore[misc] # torch is not followed
     """Encode a picture_B3HW in [-1, 1] to a latent_BCHW, not multiplied by the VAE's `scaling_factor`.
 
     A KL autoencoder gives the mode of its distribution, so that the same picture always has the same latent.
@@ -44,7 +44,7 @@ class EncoderNet(nn.Module):
         return latent_BCHW.chunk(2, dim=1)[0] if self.is_kl else latent_BCHW
 
 
-class DecoderNet(nn.Module):
+class DecoderNet(nn.Module):  # type: ignore[misc] # torch is not followed
     """Decode an unscaled latent_BCHW to a picture_B3HW, clamped to [-1, 1]."""
 
     def __init__(self, vae: Vae) -> None:
@@ -58,7 +58,7 @@ class DecoderNet(nn.Module):
         return self.decoder(latent_BCHW).clamp(-1.0, 1.0)
 
 
-class UNetNet(nn.Module):
+class UNetNet(nn.Module):  # type: ignore[misc] # torch is not followed
     """Run the blocks of a UNet on a latent_BCHW, an emb_BE of `time_embedding`, and a context_BTD of text."""
 
     def __init__(self, unet: UNet2DConditionModel) -> None:
@@ -115,7 +115,6 @@ def check_unet(unet: UNet2DConditionModel) -> None:
         )
 
 
-@torch.inference_mode()
 def time_embedding(
     unet: UNet2DConditionModel,
     timesteps_B: torch.Tensor,
@@ -130,18 +129,19 @@ def time_embedding(
     "text_time"). Raises ModelError when such a model is not given them.
     """
     dtype = next(unet.parameters()).dtype
-    emb_BE = unet.time_embedding(unet.time_proj(timesteps_B).to(dtype))
     kind = unet.config.addition_embed_type
-    if kind == "text":
-        emb_BE = emb_BE + unet.add_embedding(context_BTD.to(dtype))
-    elif kind == "text_time":
-        if pooled_BP is None or size_ids_B6 is None:
-            raise ModelError("This UNet wants pooled text and size numbers (SDXL), and got none.")
-        sizes_BF = unet.add_time_proj(size_ids_B6.flatten()).reshape(len(pooled_BP), -1)
-        emb_BE = emb_BE + unet.add_embedding(torch.cat([pooled_BP.float(), sizes_BF], dim=-1).to(dtype))
-    if unet.time_embed_act is not None:
-        emb_BE = unet.time_embed_act(emb_BE)
-    return emb_BE.float().clone()
+    with torch.no_grad():
+        emb_BE = unet.time_embedding(unet.time_proj(timesteps_B).to(dtype))
+        if kind == "text":
+            emb_BE = emb_BE + unet.add_embedding(context_BTD.to(dtype))
+        elif kind == "text_time":
+            if pooled_BP is None or size_ids_B6 is None:
+                raise ModelError("This UNet wants pooled text and size numbers (SDXL), and got none.")
+            sizes_BF = unet.add_time_proj(size_ids_B6.flatten()).reshape(len(pooled_BP), -1)
+            emb_BE = emb_BE + unet.add_embedding(torch.cat([pooled_BP.float(), sizes_BF], dim=-1).to(dtype))
+        if unet.time_embed_act is not None:
+            emb_BE = unet.time_embed_act(emb_BE)
+        return emb_BE.float()
 
 
 def embedding_size(unet: UNet2DConditionModel) -> int:

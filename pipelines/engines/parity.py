@@ -56,8 +56,8 @@ def compare(
 
 def relative_error(seen: torch.Tensor, expected: torch.Tensor) -> float:
     """Return L2 of the difference by L2 of `expected`; inf when anything seen is not finite."""
-    difference = (seen.detach().double().cpu() - expected.detach().double().cpu()).norm().item()
-    size = expected.detach().double().norm().item()
+    difference = float((seen.detach().double().cpu() - expected.detach().double().cpu()).norm())
+    size = float(expected.detach().double().norm())
     if not math.isfinite(difference):
         return math.inf
     return difference / max(size, 1e-12)

@@ -155,6 +155,17 @@ class Fails(Invert):
         return super().process(item)
 
 
+class AlwaysFails(Invert):
+    """Fail on every picture."""
+
+    spec = StageSpec("always-fails", takes=Frame, gives=Frame, config=InvertConfig, lane="paint")
+
+    def process(self, item: Frame | None) -> Sequence[Emitted]:
+        if item is not None:
+            raise ZeroDivisionError("a fault")
+        return ()
+
+
 class ChoosesConfig(InvertConfig):
     """Name a model."""
 

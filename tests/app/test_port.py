@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +13,7 @@ from app.manager import SessionManager
 from app.port import Port, looks_of
 from app.registry import Registry
 from app.wiring import is_live
-from realtime.core.errors import ConfigError, SessionError
+from realtime.core.errors import ConfigError, ModelError, SessionError
 from tests.app import stages
 from ui.port import EngineBadge
 
@@ -53,8 +55,28 @@ async def test_the_page_s_knobs_reach_the_session(manager: SessionManager) -> No
         port.configure("none", {"strength": 0.25})
 
 
+async def test_a_page_stands_without_its_model_but_the_looks_are_an_error() -> None:
+    table = stages.registry("Chooses")
+    manager = SessionManager(stages.settings(table), table)
+    assert Port(manager).vocabulary().is_open
+    with pytest.raises(ModelError, match='no model "own"'):
+        looks_of(manager.settings, table)
+    await manager.close_all()
+
+
+def test_a_model_with_no_words_of_its_own_takes_any(tmp_path: Path) -> None:
+    table = stages.registry("Chooses")
+    settings = stages.settings(table, stages__paint__folder=str(tmp_path))
+    assert looks_of(settings, table).is_open
+    (tmp_path / "vitascope.json").write_text('{"timesteps": {"1": [499]}}')
+    assert looks_of(settings, table).is_open
+    look = {"id": "ink", "title": "Ink", "prompt": "ink drawing"}
+    (tmp_path / "vitascope.json").write_text(json.dumps({"looks": [look]}))
+    assert [one.prompt for one in looks_of(settings, table).looks] == ["ink drawing"]
+
+
 def test_the_painter_s_looks_and_live_fields() -> None:
-    vocabulary = looks_of(stages.settings(Registry()))
+    vocabulary = looks_of(stages.settings(Registry()), Registry())
     assert not vocabulary.is_open
     assert len(vocabulary.looks) >= 4
     fields = Registry().config("paint").model_fields

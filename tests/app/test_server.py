@@ -258,6 +258,13 @@ async def test_other_sites_and_other_names_are_refused(http: httpx.AsyncClient) 
     assert (await http.get("/healthz", headers={"host": "localhost:7860"})).status_code == 200
 
 
+async def test_the_looks_of_a_model_that_takes_any_words(http: httpx.AsyncClient) -> None:
+    answer = await http.get("/api/looks")
+    assert answer.json() == {"is_open": True, "looks": [], "moods": {}, "strengths": {}}
+    async with serving("Chooses") as other:
+        is_told(await other.get("/api/looks"), 503, 'no model "own"')
+
+
 async def test_health_tells_that_the_painter_is_warm() -> None:
     async with serving(server__warm=True) as http:
         seen = await warmed(http)

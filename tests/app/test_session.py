@@ -12,10 +12,15 @@ import pytest
 from app import events
 from app.bodies import FromClient, FromPattern
 from app.manager import SessionManager
-from app.session import LINGER_S, MOVES, Session, State, moved
+from app.session import LINGER_S, Session
+from app.states import MOVES, State, moved
+from realtime.core.channel import Channel, Drop
 from realtime.core.clock import ManualClock
 from realtime.core.errors import ConfigError, SessionError
+from realtime.core.frame import Frame, Result
+from realtime.core.seat import ERRORS_TO_SWITCH_OFF
 from tests.app import stages
+from tests.vocabulary import make_frame
 
 S = State
 ALLOWED = {
@@ -174,6 +179,50 @@ async def test_ending_twice_at_once_is_one_end(manager: SessionManager) -> None:
     await asyncio.gather(session.close("first"), session.close("second"))
     assert session.why == "first"
     assert session.state is State.CLOSED
+
+
+async def test_a_stage_that_always_fails_is_told_then_switched_off_and_the_session_lives_on(
+    clock: ManualClock,
+) -> None:
+    manager = managed("AlwaysFails", clock)
+    session = await live(await manager.create(FromClient()))
+    heard: Channel[events.Event] = Channel("events", capacity=512, drop=Drop.NEVER)
+    session.outbox.attach(heard.put)
+
+    async def hear(kind: str) -> events.Event:
+        async with asyncio.timeout(10):
+            while (event := await heard.aget())["type"] != kind:
+                continue
+            return event
+
+    async def paint(seq: int) -> Result[Frame]:
+        session.feed(make_frame(seq))
+        async with asyncio.timeout(10):
+            return await session.wiring.output.aget()
+
+    assert (await paint(0)).error is not None
+    notice = await hear("notice")
+    assert notice["message"] == "paint failed: ZeroDivisionError: a fault"
+    assert notice["hint"]
+    for seq in range(1, ERRORS_TO_SWITCH_OFF):
+        assert (await paint(seq)).error is not None
+    told = await hear("error")
+    assert told["permanent"]
+    assert "switched off" in told["message"]
+    passed = await paint(ERRORS_TO_SWITCH_OFF)
+    assert passed.value is not None
+    assert (passed.value.pixels == make_frame(ERRORS_TO_SWITCH_OFF).pixels).all()
+    assert session.state is State.LIVE
+    await manager.close_all()
+
+
+async def test_what_a_stage_says_while_it_runs_is_a_notice(manager: SessionManager) -> None:
+    session = await live(await manager.create(FromClient()))
+    heard: list[events.Event] = []
+    session.outbox.attach(heard.append)
+    session.report("The prompt is longer than this model reads.")
+    assert heard[-1]["type"] == "notice"
+    assert heard[-1]["message"].startswith("The prompt is longer")
 
 
 # What waits for the page ----------------------------------------------------------------------------------

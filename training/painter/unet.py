@@ -99,7 +99,9 @@ class Latents:
     @torch.no_grad()
     def encode(self, rgb_NHW3: np.ndarray) -> torch.Tensor:
         """Encode pictures to unit-sized latents, (N, C, H/8, W/8)."""
-        return self.vae.encoder(to_tensor(rgb_NHW3).contiguous(memory_format=torch.channels_last)) * self.scale
+        with quick():
+            latents = self.vae.encoder(to_tensor(rgb_NHW3).contiguous(memory_format=torch.channels_last))
+        return latents.float() * self.scale
 
     def need(self, pairs: list[tuple[int, int]]) -> None:
         """Encode what is missing of (crop, 0 for the source or 1 + look)."""
@@ -161,12 +163,19 @@ def draw_batch(latents: Latents, rng: np.random.Generator, count: int, edge: int
     return Batch(source, target, wishes, timesteps(rng, count), torch.randn_like(source), want)
 
 
+def quick() -> torch.autocast:
+    """Compute in bfloat16 where the processor has instructions for it; weights and optimizer stay in full precision."""
+    return torch.autocast("cpu", torch.bfloat16, enabled=torch.cpu._is_avx512_bf16_supported())
+
+
 def predict(parts: Parts, batch: Batch, alphas: torch.Tensor) -> torch.Tensor:
     """Noise the source to level t and name the painted latent, (N, C, h, w)."""
     keep = alphas[batch.t][:, None, None, None]
     noised = keep.sqrt() * batch.source + (1 - keep).sqrt() * batch.noise
     words = parts.text(tokens(parts, [w.text for w in batch.wishes])).last_hidden_state
-    return parts.unet(noised.contiguous(memory_format=torch.channels_last), batch.t, words, return_dict=False)[0]
+    with quick():
+        named = parts.unet(noised.contiguous(memory_format=torch.channels_last), batch.t, words, return_dict=False)[0]
+    return named.float()
 
 
 class PerLook:

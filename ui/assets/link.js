@@ -105,7 +105,7 @@ class Link {
     clearTimeout(this.patience);
     clearTimeout(this.doubt);
     clearInterval(this.beat);
-
+    this._tellClosed();
     if (this.pc) this.pc.close();
   }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 import skimage.data
+import torch
 
 from pipelines.diffusion.config import PaintConfig
 from pipelines.diffusion.pictures import square, to_numbers, to_pixels
@@ -54,7 +56,7 @@ def edges(pixels: np.ndarray) -> np.ndarray:
 
 
 def likeness(one: np.ndarray, other: np.ndarray) -> float:
-    """Return the correlation of the edges of two pictures: 1 for the same structure, about 0 for unrelated ones."""
+    """Return the correlation of two pictures' edges: 1 for the same structure, about 0 for unrelated ones."""
     return float(np.corrcoef(edges(one).ravel(), edges(other).ravel())[0, 1])
 
 
@@ -80,7 +82,7 @@ def test_prompts_give_different_pictures_and_synonyms_the_same(easel: Easel) -> 
 def test_strength_moves_away_from_the_photograph(easel: Easel) -> None:
     away = [distance(easel.paint(prompt="blueprint", strength=s), PHOTO) for s in (0.0, 0.15, 0.3, 0.5)]
     assert away[0] < 15  # the autoencoder alone
-    assert all(later > earlier + 3 for earlier, later in zip(away, away[1:], strict=False))
+    assert all(later > earlier + 3 for earlier, later in pairwise(away))
 
 
 @pytest.mark.parametrize("steps", [2, 4])
@@ -98,4 +100,9 @@ def test_pixels_survive_the_way_to_numbers_and_back() -> None:
     assert (float(numbers.min()), float(numbers.max())) == (-1.0, 1.0)
     for before, after in zip(pictures, to_pixels(numbers), strict=True):
         assert np.array_equal(before, after)
-    assert to_pixels(numbers * 3)[0].max() == 255  # clipped, not wrapped round
+
+
+def test_numbers_are_rounded_to_the_nearest_level() -> None:
+    levels = torch.tensor([0.0, 0.4, 0.6, 99.4, 99.6, 254.6]) / 127.5 - 1
+    (pixels,) = to_pixels(levels.expand(1, 3, 1, 6))
+    assert pixels[0].tolist() == [[level] * 3 for level in (0, 0, 1, 99, 100, 255)]

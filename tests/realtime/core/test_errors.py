@@ -38,13 +38,13 @@ def test_a_stage_error_knows_stage_and_sample() -> None:
 
 @pytest.mark.parametrize("kind", TREE, ids=lambda kind: kind.__name__)
 def test_the_drawing_shows_each_error_under_its_parent(kind: type[VitascopeError]) -> None:
-    lines = (errors.__doc__ or "").splitlines()
     depth = {}
-    for number, line in enumerate(lines):
-        if found := re.match(r"[\s│├└─]*(\w+)", line):
-            depth.setdefault(found.group(1), (number, found.start(1)))
+    for number, line in enumerate((errors.__doc__ or "").splitlines()):
+        found = re.match(r"[\s│├└─]*(\w+)", line)
+        if found and found.group(1) in vars(errors):
+            depth[found.group(1)] = (number, found.start(1))
     number, column = depth[kind.__name__]
-    above = [(n, name) for name, (n, c) in depth.items() if n < number and c < column and name[0].isupper()]
+    above = [(n, name) for name, (n, c) in depth.items() if n < number and c < column]
     assert kind.__base__.__name__ == (max(above)[1] if above else "Exception")
 
 

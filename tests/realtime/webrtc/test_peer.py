@@ -12,8 +12,8 @@ from collections.abc import Callable
 import numpy as np
 import psutil
 import pytest
-from realtime.core.channel import Channel
 
+from realtime.core.channel import Channel
 from realtime.core.errors import ConfigError, SessionError, UnsupportedMedia
 from realtime.core.frame import AudioChunk, Frame
 from realtime.sources.mark import read_mark
