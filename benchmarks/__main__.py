@@ -1,7 +1,7 @@
 """Find the benchmark by name, set the thread and allocator environment, run it, print its figures.
 
-A benchmark is a module here with `add_arguments(parser)` and `run(options) -> dict[str, float | str | None]`. What it
-prints on the way is for people; the last line is one JSON object, for machines.
+A benchmark is a module here with `add_arguments(parser)` and `run(options)`, which returns a dict of
+figures. What it prints on the way is for people; the last line is one JSON object, for machines.
 """
 
 from __future__ import annotations

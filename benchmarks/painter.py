@@ -1,7 +1,7 @@
 """What the embedded painter can do, on pictures it never saw: error, looks told apart, structure, steadiness.
 
-The same evaluation as `python -m training.painter.evaluate`, of what ships in models/painter. It needs the packages of
-the `training` extra and, for the independent judge, the training pictures (training/painter/DATA.md).
+The same evaluation as `python -m training.painter.evaluate`, of what ships in models/painter. It needs the
+packages of the `training` extra and, for the independent judge, the pictures of training/painter/DATA.md.
 """
 
 from __future__ import annotations
@@ -17,4 +17,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> dict[str, Any]:
     from training.painter.evaluate import evaluate
 
-    return evaluate(engine=options.engine)
+    figures: dict[str, Any] = evaluate(engine=options.engine)
+    return figures

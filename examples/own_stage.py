@@ -15,11 +15,15 @@ from realtime.sources.pattern import PatternSource
 class InvertConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    amount: Annotated[float, Live()] = Field(1.0, ge=0, le=1, description="0 keeps the picture, 1 inverts it.")
+    amount: Annotated[float, Live()] = Field(
+        1.0, ge=0, le=1, description="0 keeps the picture, 1 inverts it."
+    )
 
 
 class InvertStage:
-    spec = StageSpec("invert", takes=Frame, gives=Frame, config=InvertConfig, lane="see", says="Invert colours.")
+    spec = StageSpec(
+        "invert", takes=Frame, gives=Frame, config=InvertConfig, lane="see", says="Invert colours."
+    )
 
     def open(self, ctx: StageContext) -> None: ...
 

@@ -1,4 +1,4 @@
-"""Paint one picture in every look of the embedded painter: python -m examples.paint_a_picture IN.jpg OUT.jpg"""
+"""Paint a picture in every look of the painter: python -m examples.paint_a_picture IN.jpg OUT.jpg"""
 
 import json
 import sys
@@ -8,7 +8,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from pipelines.diffusion.stage import PaintConfig, PaintStage
+from pipelines.diffusion.config import PaintConfig
+from pipelines.diffusion.stage import PaintStage
 from realtime.core.frame import Frame, Stamp
 from realtime.core.stage import StageContext
 

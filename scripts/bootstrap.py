@@ -1,7 +1,7 @@
 """Make `.venv` fit `pyproject.toml` and `constraints.txt`, with the standard library only.
 
-Run by the system's Python before anything is installed. It does nothing when the environment already fits. On a
-Linux machine without an NVIDIA GPU it takes PyTorch's CPU build, which spares several gigabytes.
+Run by the system's Python before anything is installed. It does nothing when the environment already fits.
+On a Linux machine without an NVIDIA GPU it takes PyTorch's CPU build, which spares several gigabytes.
 """
 
 from __future__ import annotations
@@ -114,7 +114,9 @@ def find_browser() -> str | None:
         candidates.append(str(MAC_CHROME))
     for cache in (Path.home() / ".cache/ms-playwright", Path.home() / "Library/Caches/ms-playwright"):
         candidates += [str(path) for path in sorted(cache.glob("chromium-*/chrome-*/chrome"))]
-        candidates += [str(path) for path in sorted(cache.glob("chromium-*/*/Chromium.app/Contents/MacOS/Chromium"))]
+        candidates += [
+            str(path) for path in sorted(cache.glob("chromium-*/*/Chromium.app/Contents/MacOS/Chromium"))
+        ]
     return next((path for path in candidates if path and Path(path).exists()), None)
 
 
@@ -124,11 +126,17 @@ def ensure_browser() -> None:
     say("no Chromium found for the browser tests: installing one")
     if apt_install("chromium") or run([str(PY), "-m", "playwright", "install", "chromium"]):
         return
-    stop("no Chromium could be installed. Install one (sudo apt install chromium), or set VITASCOPE_CHROMIUM.")
+    stop(
+        "no Chromium could be installed. Install one (sudo apt install chromium), or set VITASCOPE_CHROMIUM."
+    )
 
 
 def fingerprint(dev: bool) -> str:
-    facts = (ROOT / "pyproject.toml").read_bytes() + (ROOT / "constraints.txt").read_bytes() + sys.version.encode()
+    facts = (
+        (ROOT / "pyproject.toml").read_bytes()
+        + (ROOT / "constraints.txt").read_bytes()
+        + sys.version.encode()
+    )
     return hashlib.sha256(facts + bytes([dev])).hexdigest()
 
 
@@ -143,7 +151,9 @@ def main() -> None:
         )
     stamp = VENV / (".fits-dev" if dev else ".fits-run")
     covering = [VENV / ".fits-dev"] if dev else [VENV / ".fits-run", VENV / ".fits-dev"]
-    if not any(PY.exists() and s.exists() and s.read_text() == fingerprint(s.name == ".fits-dev") for s in covering):
+    if not any(
+        PY.exists() and s.exists() and s.read_text() == fingerprint(s.name == ".fits-dev") for s in covering
+    ):
         started = time.monotonic()
         make_venv()
         install(dev)

@@ -18,9 +18,9 @@ HEAD = """# Settings
 Made from the schema by `python -m scripts.settings_table`; do not edit by hand.
 
 Each setting can stand in a preset, in `vitascope.toml`, in the environment (`server.port` is
-`VITASCOPE_SERVER__PORT`) and on the command line (`--server.port 8000`); the later one wins, and the page's controls
-win over all. `python -m app config` prints every value and where it comes from. "Live" settings act between two
-pictures; the others apply after a restart.
+`VITASCOPE_SERVER__PORT`) and on the command line (`--server.port 8000`); the later one wins, and the page's
+controls win over all. `python -m app config` prints every value and where it comes from. "Live"
+settings act between two pictures; the others apply after a restart.
 """
 
 
@@ -36,7 +36,12 @@ def shown(value: Any) -> str:
 
 
 def bounds(field: Any) -> str:
-    marks = {name: getattr(m, name) for m in field.metadata for name in ("ge", "gt", "le", "lt", "max_length") if hasattr(m, name)}
+    marks = {
+        name: getattr(m, name)
+        for m in field.metadata
+        for name in ("ge", "gt", "le", "lt", "max_length")
+        if hasattr(m, name)
+    }
     low, high = marks.get("ge", marks.get("gt")), marks.get("le", marks.get("lt"))
     if low is not None and high is not None:
         return f" {low} to {high}."

@@ -9,14 +9,18 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
+from hypothesis import HealthCheck, settings
 
 from realtime.core.clock import NS_PER_MS
 from realtime.core.frame import VIDEO_CLOCK, AudioChunk, Frame, Stamp
+from realtime.core.seat import DRAIN_PATIENCE
 from realtime.core.stage import Emitted, Stage, StageContext
 
 PATIENCE_S = 20.0
 """How long a test waits for another thread before it fails; no test passes by waiting it out."""
 DRAIN_TICKS = 64
+timeless = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""Decorate a property test with it: how fast the machine is today says nothing about the property."""
 
 
 def make_stamp(
@@ -58,12 +62,14 @@ def run_stage(
     stage.open(ctx or StageContext(session="test"))
     try:
         given = [one for sample in samples for one in stage.process(sample)]
+        empty = 0
         for _ in range(DRAIN_TICKS):
             rest = stage.process(None)
             given += rest
-            if not rest:
+            empty = 0 if rest else empty + 1
+            if empty >= DRAIN_PATIENCE:
                 return given
-        raise AssertionError(f"{type(stage).__name__} still gives results after {DRAIN_TICKS} empty ticks")
+        raise AssertionError(f"{type(stage).__name__} still gives results after {DRAIN_TICKS} drain ticks")
     finally:
         stage.close()
 

@@ -47,8 +47,8 @@ def to_numbers(pictures: Sequence[Pixels]) -> Tensor:
 def to_pixels(picture_B3HW: Tensor) -> list[Pixels]:
     """Return a tensor in [-1, 1] as pictures (H, W, 3).
 
-    OpenCV on this thread: torch would wake its other threads for it, which on a busy machine takes longer than
-    the work. Values must not lie outside [-1, 1], which decoders see to.
+    OpenCV on this thread: torch would wake its other threads for it, which on a busy machine takes longer
+    than the work. Values must not lie outside [-1, 1], which decoders see to.
     """
     pictures = []
     for planes in picture_B3HW.cpu().numpy():

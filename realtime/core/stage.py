@@ -74,7 +74,8 @@ class Stage(Protocol[C]):
 
     `process` returns nothing while a sample is still in flight (warm-up), and several results when several
     finish; each carries the stamp of *its own* sample. A stage with nothing in flight answers `process(None)`
-    with an empty sequence, which tells the lane that it may sleep.
+    with an empty sequence, which tells the lane that it may sleep. While a sample has given no result yet,
+    the lane asks a few times more (`seat.DRAIN_PATIENCE`): one of several steps may finish nothing.
     """
 
     def open(self, ctx: StageContext) -> None:

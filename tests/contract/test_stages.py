@@ -1,4 +1,4 @@
-"""Every stage of the registry keeps the contract of `realtime/core/stage.py`. A new stage is checked with no line here."""
+"""Every stage of the registry keeps the contract of `realtime/core/stage.py`; a new one is checked too."""
 
 from __future__ import annotations
 
@@ -138,7 +138,10 @@ def test_together_gives_what_each_gives_alone(name: str, context: StageContext) 
         stages.append(stage)
     both: list[dict[int, Any]] = [{}, {}]
     for seq in [0, 1, 2, None, None, None, None]:
-        pairs = [(s, None if seq is None else sample(spec.takes, seq + 10 * who, f"s{who}")) for who, s in enumerate(stages)]
+        pairs = [
+            (s, None if seq is None else sample(spec.takes, seq + 10 * who, f"s{who}"))
+            for who, s in enumerate(stages)
+        ]
         for who, given in enumerate(spec.together(pairs)):
             both[who].update({e.stamp.seq: e.value for e in given})
     for stage in stages:

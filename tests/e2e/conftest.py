@@ -1,4 +1,4 @@
-"""One real server for all end-to-end tests: `python -m app serve` with the embedded painter, in a process of its own."""
+"""One real server for all end-to-end tests: `python -m app serve` in a process of its own."""
 
 from __future__ import annotations
 
@@ -64,7 +64,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     found = Server(f"http://127.0.0.1:{port}", folder / "log.txt")
     command = [sys.executable, "-m", "app", "serve", "--port", str(port), "--no-open"]
     with found.log.open("wb") as log:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, env={**os.environ})
+        process = subprocess.Popen(
+            command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, env={**os.environ}
+        )
         try:
             wait_until_warm(found, process)
             yield found

@@ -1,4 +1,4 @@
-"""A photograph that moves: the astronaut (NASA, public domain, comes with scikit-image), panned and zoomed."""
+"""A photograph that moves: the astronaut (NASA, public domain, from scikit-image), panned and zoomed."""
 
 from __future__ import annotations
 

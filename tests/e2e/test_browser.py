@@ -1,4 +1,4 @@
-"""A stranger's first minute, in headless Chromium: open the page, start the camera, be repainted, change the look."""
+"""A stranger's first minute, in headless Chromium: open the page, start the camera, change the look."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from tests.e2e.photo import likeness
 pytestmark = pytest.mark.slow
 
 AGE_LIMIT_MS = 1500.0
-"""Far above what a quiet machine shows (docs/latency.md): this test says "live", the benchmark says how live."""
+"""Far above what a quiet machine shows (docs/latency.md): the benchmark says how live it is."""
 
 
 def read(path: Path) -> np.ndarray:
@@ -39,7 +39,9 @@ def test_a_client_in_another_process_is_painted_live(server: Server, tmp_path: P
 
     sent, painted, changed = (read(tmp_path / f"{name}.png") for name in ("sent", "painted", "changed"))
     size = painted.shape[1::-1]
-    assert np.abs(cv2.resize(sent, size).astype(int) - changed).mean() > 25, "the look should change the picture"
+    assert np.abs(cv2.resize(sent, size).astype(int) - changed).mean() > 25, (
+        "the look should change the picture"
+    )
     assert likeness(painted, sent) > 0.6, "what was in the picture should still be there"
 
 

@@ -33,7 +33,9 @@ def test_every_make_target_named_in_the_documents_exists() -> None:
 
 
 def test_every_command_named_in_the_documents_exists() -> None:
-    named = {c for doc in DOCS for c in re.findall(r"python -m app ([a-z]+)", doc.read_text(encoding="utf-8"))}
+    named = {
+        c for doc in DOCS for c in re.findall(r"python -m app ([a-z]+)", doc.read_text(encoding="utf-8"))
+    }
     assert named
     assert named <= set(COMMANDS)
 
@@ -41,7 +43,11 @@ def test_every_command_named_in_the_documents_exists() -> None:
 def test_every_benchmark_named_in_the_documents_exists() -> None:
     from benchmarks.__main__ import names
 
-    named = {c for doc in DOCS for c in re.findall(r"python -m benchmarks ([a-z_]+)", doc.read_text(encoding="utf-8"))}
+    named = {
+        c
+        for doc in DOCS
+        for c in re.findall(r"python -m benchmarks ([a-z_]+)", doc.read_text(encoding="utf-8"))
+    }
     assert named
     assert named <= set(names())
 
@@ -56,7 +62,9 @@ def test_links_to_files_resolve(doc: Path) -> None:
 
 def test_every_setting_is_in_the_settings_table() -> None:
     text = (ROOT / "docs/settings.md").read_text(encoding="utf-8")
-    missing = [".".join(path) for path, _ in leaves(settings_type(Registry())) if f"`{'.'.join(path)}`" not in text]
+    missing = [
+        ".".join(path) for path, _ in leaves(settings_type(Registry())) if f"`{'.'.join(path)}`" not in text
+    ]
     assert missing == [], "write the table again: python scripts/settings_table.py"
 
 

@@ -21,7 +21,18 @@ def test_an_import_name_resolves_inside_the_checkout(name: str) -> None:
 
 
 def test_the_command_line_starts_without_a_heavy_library() -> None:
-    heavy = ("torch", "diffusers", "transformers", "gradio", "openvino", "av", "aiortc", "fastapi", "cv2", "numpy.testing")
+    heavy = (
+        "torch",
+        "diffusers",
+        "transformers",
+        "gradio",
+        "openvino",
+        "av",
+        "aiortc",
+        "fastapi",
+        "cv2",
+        "numpy.testing",
+    )
     code = f"import sys, app.cli; print(*[name for name in {heavy!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
@@ -30,7 +41,8 @@ def test_the_command_line_starts_without_a_heavy_library() -> None:
 def test_the_stage_table_is_read_without_a_model_library() -> None:
     code = (
         "import sys\nfrom app.registry import Registry\nr = Registry()\n"
-        "[r.config(name) for name in r]\nprint(*[m for m in ('torch', 'diffusers', 'openvino') if m in sys.modules])"
+        "[r.config(name) for name in r]\n"
+        "print(*[m for m in ('torch', 'diffusers', 'openvino') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""

@@ -1,4 +1,4 @@
-"""The looks as targets: pure, same size, far from the picture and from each other, indifferent to sensor noise."""
+"""The looks as targets: pure, same size, far from the picture and from each other."""
 
 from __future__ import annotations
 

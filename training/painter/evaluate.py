@@ -19,10 +19,11 @@ from typing import Any
 
 import cv2
 import numpy as np
-
-from pipelines.diffusion.stage import PaintConfig, PaintStage
+from pipelines.diffusion.config import PaintConfig
+from pipelines.diffusion.stage import PaintStage
 from realtime.core.frame import Frame, Stamp
 from realtime.core.stage import StageContext
+
 from training.painter.data import HELD_OUT, TRAIN, crop, held_out, read, shapes
 from training.painter.export import MODEL
 from training.painter.styles import STYLES, finish
@@ -48,9 +49,7 @@ class Brush:
 
     def paint(self, prompt: str, pictures_NHW3: Sequence[np.ndarray], steps: int = 1) -> np.ndarray:
         """Return the painted pictures, (N, size, size, 3) uint8, in order."""
-        config = PaintConfig(
-            prompt=prompt, steps=steps, model=self._model, engine=self._engine, size_px=self._size_px
-        )  # type: ignore[arg-type]
+        config = PaintConfig(prompt=prompt, steps=steps, model=self._model, engine=self._engine, size_px=self._size_px)  # type: ignore[arg-type]
         stage = PaintStage()
         stage.configure(config)
         stage.open(StageContext(shared=self._share))
@@ -114,9 +113,7 @@ def structure(a_HW3: np.ndarray, b_HW3: np.ndarray, blur_px: float = 4.0) -> flo
 def steadiness(brush: Brush, prompt: str, picture: np.ndarray, count: int = 6) -> float:
     """Return the frame-to-frame change of the painted over that of a still, noisy input; below 1 is steadier."""
     rng = np.random.default_rng(3)
-    noisy = [
-        np.clip(picture + rng.normal(0, NOISE_LEVELS, picture.shape), 0, 255).astype(np.uint8) for _ in range(count)
-    ]
+    noisy = [np.clip(picture + rng.normal(0, NOISE_LEVELS, picture.shape), 0, 255).astype(np.uint8) for _ in range(count)]
     painted = brush.paint(prompt, noisy).astype(np.float32)
     change = np.abs(np.diff(painted, axis=0)).mean()
     return float(change / np.abs(np.diff(np.stack(noisy).astype(np.float32), axis=0)).mean())
@@ -143,6 +140,13 @@ def write_jpeg(path: Path, rgb_HW3: np.ndarray, quality: int = 88) -> None:
     cv2.imwrite(str(path), cv2.cvtColor(rgb_HW3, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
 
 
+def told(r: dict[str, Any]) -> str:
+    """Return a look's line of the table."""
+    errors = f"{r['look']:11} {r['error']:6.1f} {r['nothing']:8.1f} {r['ratio']:6.2f} {r['ratio_2_steps']:7.2f}"
+    judged = f"{r['told']:6.2f} ({r['told_target']:.2f}) {r['structure']:6.2f} ({r['structure_target']:.2f})"
+    return f"{errors} {judged} {r['flicker']:7.2f}"
+
+
 def judge_looks(brush: Brush, looks: Sequence[dict[str, Any]], pictures: np.ndarray) -> list[dict[str, Any]]:
     """Return a row of figures for each look; errors are mean absolute levels of 255."""
     judge = train_judge([item["id"] for item in looks])
@@ -166,9 +170,7 @@ def judge_looks(brush: Brush, looks: Sequence[dict[str, Any]], pictures: np.ndar
             "flicker": steadiness(brush, item["prompt"], pictures[0]),
             "pictures": painted,
         })  # fmt: skip
-        r = rows[-1]
-        print(f"{r['look']:11} {r['error']:6.1f} {r['nothing']:8.1f} {r['ratio']:6.2f} {r['ratio_2_steps']:7.2f} "
-              f"{r['told']:6.2f} ({r['told_target']:.2f}) {r['structure']:6.2f} ({r['structure_target']:.2f}) {r['flicker']:7.2f}", flush=True)  # fmt: skip
+        print(told(rows[-1]), flush=True)
     return rows
 
 
@@ -199,7 +201,9 @@ def evaluate(folder: Path = MODEL, engine: str = "auto", out: Path | None = None
     mood_ratio, half_ratio = moods(brush, vocabulary, pictures)
     painted = [r for r in rows if r["look"] != "photo"]
     photo = next((r["error"] for r in rows if r["look"] == "photo"), None)
-    shuffled = float(np.mean([structure(r["pictures"][i], pictures[(i + 5) % len(pictures)]) for r in painted for i in range(len(pictures))]))
+    shuffled = float(
+        np.mean([structure(r["pictures"][i], pictures[(i + 5) % len(pictures)]) for r in painted for i in range(len(pictures))])
+    )
     summary: dict[str, Any] = {
         "looks": len(painted), "pictures": len(HELD_OUT),
         "looks_nearer_than_nothing": sum(r["ratio"] < 1 for r in painted),

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 from diffusers import StableDiffusionImg2ImgPipeline
+from pipelines.models.checksums import write_checksums
 
 from training.painter.data import SIZE, WORK, open_arrays
 from training.painter.prompts import LOOKS, MOODS, STRENGTHS, SYNONYMS
@@ -66,7 +67,7 @@ def write(parts: Parts, folder: Path = MODEL, looks: list[str] | None = None) ->
     for name in ("vocab.json", "merges.txt"):
         shutil.copy2(WORK / "tokenizer" / name, new / "tokenizer" / name)
     (new / "vitascope.json").write_text(json.dumps(settings(looks), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    for kept in ("README.md", "sheet.jpg", "looks"):
+    for kept in ("README.md", "sheet.jpg", "figures.json", "looks"):
         source = folder / kept
         if source.is_dir():
             shutil.copytree(source, new / kept)
@@ -74,10 +75,19 @@ def write(parts: Parts, folder: Path = MODEL, looks: list[str] | None = None) ->
             shutil.copy2(source, new / kept)
     for file in new.rglob("*.safetensors"):
         file.chmod(0o644)
+    drop_key(new / "vae" / "config.json", "block_out_channels")
+    write_checksums(new)
     if folder.exists():
         folder.rename(old)
     new.rename(folder)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def drop_key(file: Path, key: str) -> None:
+    """Take a key out of a JSON file: diffusers stores this one, and warns of it when it reads its own file."""
+    seen = json.loads(file.read_text(encoding="utf-8"))
+    seen.pop(key, None)
+    file.write_text(json.dumps(seen, indent=2) + "\n", encoding="utf-8")
 
 
 def load_parts(ae: Path, unet: Path | None, tune: Path | None = None) -> Parts:

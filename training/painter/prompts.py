@@ -11,6 +11,7 @@ import argparse
 import json
 from collections import Counter
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -90,7 +91,8 @@ SYNONYMS: dict[str, str] = {
     "rembrandt": "oil painting, dark", "turner": "watercolor painting, warm", "aquarell": "watercolor painting",
     "canvas": "oil painting", "brush": "oil painting", "acrylic": "oil painting", "renaissance": "oil painting, warm",
     "anime": "cartoon, vivid", "disney": "cartoon", "pixar": "cartoon", "ghibli": "watercolor painting, vivid", "comic": "cartoon",
-    "comic book": "halftone print", "lichtenstein": "halftone print", "warhol": "pop art", "poster": "pop art", "newspaper": "halftone print",
+    "comic book": "halftone print", "lichtenstein": "halftone print", "warhol": "pop art", "poster": "pop art",
+    "newspaper": "halftone print",
     "black and white": "pencil sketch", "charcoal": "pencil sketch, dark", "drawing": "pencil sketch", "line art": "pencil sketch",
     "graphite": "pencil sketch", "hatching": "woodcut", "engraving": "woodcut", "etching": "woodcut", "durer": "woodcut",
     "stamp": "woodcut", "noir": "manga ink drawing", "sin city": "manga ink drawing", "graphic novel": "manga ink drawing",
@@ -101,7 +103,8 @@ SYNONYMS: dict[str, str] = {
     "blade runner": "cyberpunk", "vaporwave": "cyberpunk, pink", "futuristic": "cyberpunk", "night city": "cyberpunk, dark",
     "sculpture": "clay relief", "statue": "clay relief", "marble": "clay relief", "plaster": "clay relief", "stone": "clay relief",
     "3d": "clay relief", "emboss": "clay relief", "bronze": "gold leaf, dark", "metal": "gold leaf", "klimt": "gold leaf",
-    "school": "chalk on a blackboard", "board": "chalk on a blackboard", "crayon": "chalk on a blackboard", "pastel": "watercolor painting, bright",
+    "school": "chalk on a blackboard", "board": "chalk on a blackboard", "crayon": "chalk on a blackboard",
+    "pastel": "watercolor painting, bright",
     "knitted": "cross stitch", "textile": "cross stitch", "tapestry": "cross stitch", "sewing": "cross stitch", "realistic": "photo",
     "nothing": "photo", "none": "photo", "old photo": "photo, warm", "vintage": "photo, warm, muted", "winter": "photo, cool",
     "autumn": "photo, warm", "sunset": "photo, warm", "moonlight": "photo, cool, dark", "matrix": "neon lines, green",
@@ -112,7 +115,20 @@ _FRAMES = ("{w}", "{w}", "{w}", "a {w}", "as {w}", "in the style of a {w}", "{w}
            "{w} of {s}", "{s} as a {w}", "{s}, {w}", "{w}, highly detailed", "beautiful {w}, masterpiece", "{w} {f}")  # fmt: skip
 _SUBJECTS = ("a person", "a woman", "a man", "my face", "a cat", "a dog", "the room", "a city", "a house", "trees", "people", "a portrait",
              "the scene", "a car", "flowers", "mountains", "the sea", "my desk", "a child", "a street", "an astronaut")  # fmt: skip
-_FILL = ("high quality", "best quality", "detailed", "artistic", "nice", "trending", "please", "4k", "sharp", "style", "art", "by an artist")
+_FILL = (
+    "high quality",
+    "best quality",
+    "detailed",
+    "artistic",
+    "nice",
+    "trending",
+    "please",
+    "4k",
+    "sharp",
+    "style",
+    "art",
+    "by an artist",
+)
 
 
 @dataclass(frozen=True)
@@ -148,9 +164,11 @@ def draw(rng: np.random.Generator, look: int | None = None) -> Wish:
 def parse(text: str) -> Wish:
     """Read a sentence the way the targets are made: the longest look, mood and strength wording found in it."""
     low = f" {text.lower()} ".replace(",", " ")
+
     def best(table: list[tuple[str, object]], default: object) -> object:  # fmt: skip
         hits = [(len(w), v) for w, v in table if f" {w} " in low]
         return max(hits, key=lambda h: h[0])[1] if hits else default
+
     look = best([(w, i) for i, item in enumerate(LOOKS) for w in item.words], 0)  # fmt: skip
     mood = best([(w, m) for m, words in MOODS.items() for w in words], "")
     return Wish(text, int(look), str(mood), float(best(list(STRENGTHS.items()), 1.0)) if look else 1.0)  # type: ignore[call-overload]
@@ -172,7 +190,7 @@ def _learn_merges(words: Counter[str], count: int) -> list[tuple[str, str]]:
     while len(merges) < count:
         pairs: Counter[tuple[str, str]] = Counter()
         for w, s in split.items():
-            for pair in zip(s, s[1:], strict=False):
+            for pair in pairwise(s):
                 pairs[pair] += words[w]
         if not pairs:
             break

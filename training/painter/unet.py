@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from diffusers import AutoencoderTiny, LCMScheduler, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
@@ -219,7 +218,10 @@ def train(path: Path, parts: Parts, *, seconds: float = 0, steps: int = 0, count
     for step in run:
         run.learn_split(loss, draw_batch(latents, run.rng, count, edge).halves())
         if step % 100 == 99:
-            print(f"step {step + 1} {run.spent_s:.0f}s loss {per_look.mean.mean():.4f} known {latents.known.mean():.2f} | {per_look}", flush=True)
+            print(
+                f"step {step + 1} {run.spent_s:.0f}s loss {per_look.mean.mean():.4f} known {latents.known.mean():.2f} | {per_look}",
+                flush=True,
+            )
     for name, module in run.modules.items():
         module.load_state_dict(run.average.weights[name])
     return parts

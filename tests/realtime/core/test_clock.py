@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from realtime.core.clock import NS_PER_S, ManualClock, MonotonicClock, ns_to_ticks, ticks_to_ns
+from tests.vocabulary import timeless
 
 time_bases = st.sampled_from(
     [Fraction(1, 90_000), Fraction(1, 16_000), Fraction(1001, 30_000), Fraction(1, 25)]
@@ -30,11 +31,13 @@ def test_the_monotonic_clock_is_the_machine_s() -> None:
     assert before <= now_ns <= time.monotonic_ns()
 
 
+@timeless
 @given(st.integers(-(10**9), 10**9), time_bases)
 def test_ticks_survive_the_way_to_nanoseconds_and_back(ticks: int, time_base: Fraction) -> None:
     assert ns_to_ticks(ticks_to_ns(ticks, time_base), time_base) == ticks
 
 
+@timeless
 @given(st.integers(0, 10**15), time_bases)
 def test_nanoseconds_are_off_by_half_a_tick_at_most(ns: int, time_base: Fraction) -> None:
     back_ns = ticks_to_ns(ns_to_ticks(ns, time_base), time_base)

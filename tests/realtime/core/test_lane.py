@@ -1,93 +1,21 @@
-"""Lanes: one thread, fair turns, newest config, shared calls, drain ticks, and errors that never end it."""
+"""Lanes: one thread, fair turns, newest config, drain ticks, readers that are slow, and figures."""
 
-import logging
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from realtime.core.channel import Channel, Drop
 from realtime.core.clock import ManualClock
-from realtime.core.errors import ChannelFull, ConfigError, SessionError, StageError, VitascopeError
+from realtime.core.errors import ChannelFull, ConfigError, SessionError, VitascopeError
 from realtime.core.frame import Frame, Result
 from realtime.core.lane import Lane, Lanes
-from realtime.core.seat import DRAIN_PATIENCE, ERRORS_TO_SWITCH_OFF, PASSED_THROUGH, Seat
-from realtime.core.stage import Emitted, StageSpec
-from tests.realtime.core.stages import (
-    AFTER_COUNT,
-    CALLS,
-    COUNTING,
-    JOINT,
-    SPEC,
-    Counting,
-    Delay,
-    Faulty,
-    Gated,
-    Settings,
-)
-from tests.vocabulary import PATIENCE_S, make_frame, make_stamp, running
-
-
-class Place:
-    """A seat with all that surrounds it: an inbox with room, an outlet, and ears for errors."""
-
-    def __init__(
-        self,
-        stage: Any,
-        spec: StageSpec = SPEC,
-        *,
-        room: int = 1000,
-        out: Channel[Result[Any]] | None = None,
-        clock: ManualClock | None = None,
-    ) -> None:
-        self.stage = stage
-        self.told: list[VitascopeError] = []
-        self.turned = threading.Condition()
-        self.inbox: Channel[Any] = Channel("in", room, Drop.WAIT, clock)
-        self.out = Channel[Result[Any]]("out", 10_000, Drop.NEVER) if out is None else out
-        self.seat = Seat(
-            "paint", stage, spec, self.inbox, on_error=self._hear, on_turn=self._on_turn, clock=clock
-        )
-        self.seat.add_outlet(self.out)
-
-    def _hear(self, node: str, error: VitascopeError) -> None:
-        assert node == "paint"
-        self.told.append(error)
-
-    def _on_turn(self) -> None:
-        with self.turned:
-            self.turned.notify_all()
-
-    def feed(self, *seqs: int) -> None:
-        for seq in seqs:
-            self.inbox.put(make_frame(seq))
-
-    def settle(self, lane: Lane) -> list[Result[Any]]:
-        """Wait until all that went in is out, and return what came."""
-        self.until(lambda: lane.is_idle(self.seat) and not self.seat.has_config)
-        results = []
-        while (result := self.out.poll()) is not None:
-            results.append(result)
-        return results
-
-    def until(self, is_so) -> None:
-        with self.turned:
-            assert self.turned.wait_for(is_so, PATIENCE_S)
-
-
-@pytest.fixture
-def lane() -> Iterator[Lane]:
-    lane = Lane("paint")
-    yield lane
-    assert lane.close(PATIENCE_S)
-
-
-def seqs(results: list[Result[Any]]) -> list[int]:
-    return [result.stamp.seq for result in results]
+from realtime.core.seat import DRAIN_PATIENCE, Seat
+from realtime.core.stage import Emitted
+from tests.realtime.core.place import Place, seqs
+from tests.realtime.core.stages import SPEC, Delay, Gated, Settings
+from tests.vocabulary import PATIENCE_S, make_frame, running
 
 
 def test_each_sample_is_processed_once_in_order_on_the_lane_s_thread(lane: Lane) -> None:
@@ -217,151 +145,26 @@ def test_a_refused_config_is_told_and_the_old_one_stays(lane: Lane) -> None:
     assert place.seat.snapshot().state == "ok"
 
 
-def test_any_fault_in_configure_is_told_as_an_error_of_the_tree(lane: Lane) -> None:
-    place = Place(Delay())
-    lane.attach(place.seat)
-    place.seat.configure("not a config")
-    place.settle(lane)
-    (error,) = place.told
-    assert isinstance(error, StageError)
-    assert error.permanent
-    assert "AttributeError" in error.message
-
-
-def test_an_error_is_a_result_is_counted_and_the_next_sample_goes_on(lane: Lane) -> None:
-    place = Place(Faulty({1, 3}))
-    place.feed(*range(5))
-    lane.attach(place.seat)
-    results = place.settle(lane)
-    assert seqs(results) == list(range(5))
-    assert [r.stamp.seq for r in results if r.error is not None] == [1, 3]
-    error = results[1].error
-    assert (error.stage, error.stamp, error.permanent) == ("paint", results[1].stamp, False)
-    assert error.message == "paint failed: RuntimeError: no 1"
-    assert results[1].value is None
-    assert place.told == []
-    snapshot = place.seat.snapshot()
-    assert (snapshot.frames, snapshot.errors, snapshot.state, snapshot.message) == (3, 2, "ok", "")
-
-
-def test_the_hint_of_an_error_of_the_tree_is_kept(lane: Lane) -> None:
-    class Wrong(Delay):
-        def process(self, item: Frame | None) -> list[Emitted]:
-            raise ConfigError("It is too small.", hint="Take a larger one.")
-
-    place = Place(Wrong())
-    place.feed(0)
-    lane.attach(place.seat)
-    (result,) = place.settle(lane)
-    assert (result.error.message, result.error.hint) == (
-        "paint failed: It is too small.",
-        "Take a larger one.",
-    )
-    assert place.seat.snapshot().state == "failing"
-
-
-def test_thirty_errors_in_a_row_switch_a_stage_off_and_a_new_config_on_again(lane: Lane) -> None:
-    place = Place(Faulty("all"))
-    place.feed(*range(ERRORS_TO_SWITCH_OFF + 5))
-    lane.attach(place.seat)
-    results = place.settle(lane)
-    failed, passed = results[:ERRORS_TO_SWITCH_OFF], results[ERRORS_TO_SWITCH_OFF:]
-    assert seqs(results) == list(range(ERRORS_TO_SWITCH_OFF + 5))
-    assert all(r.error is not None for r in failed)
-    assert all(r.note == PASSED_THROUGH and r.error is None for r in passed)
-    assert all(np.array_equal(r.value.pixels, make_frame(r.stamp.seq).pixels) for r in passed)
-    assert len(place.stage.seen) == ERRORS_TO_SWITCH_OFF
-    assert place.stage.life == ["reset delay"]
-    (banner,) = place.told
-    assert isinstance(banner, StageError)
-    assert banner.permanent
-    assert "failed 30 times in a row and was switched off" in banner.message
-    assert "passes through" in banner.message
-    assert banner.hint
-    assert place.seat.snapshot().state == "passed-through"
-
-    place.stage.bad = set()
-    place.seat.configure(Settings(1))
-    place.feed(100)
-    (result,) = place.settle(lane)
-    assert np.array_equal(result.value.pixels, make_frame(100).pixels + 1)
-    assert place.seat.snapshot().state == "ok"
-
-
-def test_twenty_nine_errors_and_a_success_switch_nothing_off(lane: Lane) -> None:
-    bad = set(range(ERRORS_TO_SWITCH_OFF * 2)) - {ERRORS_TO_SWITCH_OFF - 1}
-    place = Place(Faulty(bad))
-    place.feed(*range(ERRORS_TO_SWITCH_OFF * 2 - 1))
-    lane.attach(place.seat)
-    results = place.settle(lane)
-    assert [r.stamp.seq for r in results if r.error is None] == [ERRORS_TO_SWITCH_OFF - 1]
-    assert place.told == []
-    assert place.seat.snapshot().state == "failing"
-
-
-def test_a_stage_that_gives_something_else_gives_nothing_when_off(lane: Lane) -> None:
-    class Broken(Counting):
-        def process(self, item: Frame | None) -> list[Emitted]:
-            raise RuntimeError("no")
-
-    place = Place(Broken(), COUNTING)
-    place.feed(*range(ERRORS_TO_SWITCH_OFF + 3))
-    lane.attach(place.seat)
-    assert len(place.settle(lane)) == ERRORS_TO_SWITCH_OFF
-    assert "gives nothing now" in place.told[0].message
-
-
-@pytest.mark.parametrize("bad", [{4}, {None}])
-def test_every_sample_ends_as_a_result_also_when_the_stage_forgot_it(
-    lane: Lane, bad: set[int | None]
-) -> None:
-    class Forgetful(Faulty):
-        def process(self, item: Frame | None) -> list[Emitted]:
-            try:
-                return list(super().process(item))
-            except RuntimeError:
-                self.bad = set()
-                self.reset()
-                raise
-
-    place = Place(Forgetful(bad, behind=3))
-    place.feed(*range(5))
-    lane.attach(place.seat)
-    results = place.settle(lane)
-    assert sorted(seqs(results)) == list(range(5))
-    assert {r.stamp.seq for r in results if r.error is not None} == (
-        {1, 2, 3, 4} if bad == {4} else {2, 3, 4}
-    )
-
-
-def test_a_result_for_a_sample_that_never_came_is_an_error_and_the_others_count(lane: Lane) -> None:
-    class Inventive(Delay):
+def test_a_stage_s_note_stands_in_the_result(lane: Lane) -> None:
+    class Noting(Delay):
         def step(self, item: Frame | None) -> list[Emitted]:
-            given = super().step(item)
-            return [*given, Emitted(make_stamp(99), make_frame(99))] if given else given
+            return [Emitted(item.stamp, item, "as before")] if item is not None else []
 
-    place = Place(Inventive())
+    place = Place(Noting())
     place.feed(0)
     lane.attach(place.seat)
-    good, stranger = place.settle(lane)
-    assert good.stamp.seq == 0
-    assert good.error is None
-    assert stranger.value is None
-    assert stranger.error.message == "paint gave a result for test 99, which it never received."
-    assert place.seat.snapshot().errors == 1
+    assert [result.note for result in place.settle(lane)] == ["as before"]
 
 
-@pytest.mark.parametrize("answer", [None, [make_frame()], 7])
-def test_what_is_no_list_of_emitted_is_an_error(lane: Lane, answer: Any) -> None:
-    class Odd(Delay):
-        def process(self, item: Frame | None) -> Any:
-            return answer
-
-    place = Place(Odd())
-    place.feed(0)
-    lane.attach(place.seat)
-    (result,) = place.settle(lane)
-    assert isinstance(result.error, StageError)
+def test_a_seat_is_not_idle_while_a_result_is_on_its_way(lane: Lane) -> None:
+    for is_off in (False, True):
+        place, idle = Place(Delay()), []
+        place.seat.is_off = is_off
+        place.out.on_ready(lambda place=place, idle=idle: idle.append(lane.is_idle(place.seat)))
+        lane.attach(place.seat)
+        place.feed(0)
+        assert seqs(place.settle(lane)) == [0]
+        assert idle == [False]
 
 
 def test_several_results_for_one_sample_all_come_out(lane: Lane) -> None:
@@ -380,118 +183,18 @@ def test_several_results_for_one_sample_all_come_out(lane: Lane) -> None:
     assert seqs(place.settle(lane)) == [0, 0, 0, 0]
 
 
-def test_one_kind_of_error_is_logged_once_in_ten_seconds(caplog: pytest.LogCaptureFixture) -> None:
-    clock = ManualClock()
-    lane, place = Lane("paint", clock), Place(Faulty("all"), clock=clock)
-    lane.attach(place.seat)
-    with caplog.at_level(logging.ERROR):
-        for step_ms, lines in [(0, 1), (9_000, 1), (1_500, 2)]:
-            clock.advance(ms=step_ms)
-            place.feed(0, 1)
-            place.settle(lane)
-            assert len(caplog.records) == lines
-        place.stage.fault = KeyError
-        place.feed(2)
-        place.settle(lane)
-    assert len(caplog.records) == 3
-    assert "paint failed: RuntimeError: no 0" in caplog.records[0].getMessage()
-    assert caplog.records[0].exc_info is not None
-    lane.close()
-
-
-def test_a_faulty_listener_does_not_end_the_lane(lane: Lane, caplog: pytest.LogCaptureFixture) -> None:
-    place = Place(Delay())
-
-    def deaf(node: str, error: VitascopeError) -> None:
-        raise KeyError("a fault of the listener")
-
-    place.seat.on_error = deaf
-    lane.attach(place.seat)
-    place.seat.configure(Settings(-1))
-    place.feed(0)
-    assert seqs(place.settle(lane)) == [0]
-    assert "telling of an error failed" in caplog.text
-
-
-@settings(max_examples=20, deadline=None)
-@given(
-    st.lists(st.tuples(st.integers(0, 3), st.lists(st.integers(0, 1), max_size=6)), min_size=2, max_size=4)
-)
-def test_together_gives_what_each_alone_gives(sessions: list[tuple[int, list[int]]]) -> None:
-    """Sessions of different depth and length, two groups: the same results as one by one."""
-    given_alone, given_joint = [], []
-    for spec, given_all in [(SPEC, given_alone), (JOINT, given_joint)]:
-        lane = Lane("paint")
-        places = []
-        for number, (behind, samples) in enumerate(sessions):
-            place = Place(Delay(behind), spec)
-            place.stage.group = number % 2
-            place.feed(*range(len(samples)))
-            places.append(place)
-        lane.attach(*(place.seat for place in places))
-        given_all += [[(r.stamp, r.value.pixels.tobytes()) for r in place.settle(lane)] for place in places]
-        assert lane.close(PATIENCE_S)
-    assert given_joint == given_alone
-    assert [len(one) for one in given_joint] == [len(samples) for _, samples in sessions]
-
-
-def test_only_one_group_shares_a_call_and_none_means_alone(lane: Lane) -> None:
-    CALLS.clear()
-    groups = {"a": 1, "b": 1, "c": 2, "d": None, "e": None}
-    places = []
-    for name, group in groups.items():
-        place = Place(Delay(name=name), JOINT)
-        place.stage.group = group
-        place.feed(0, 1)
-        places.append(place)
-    lane.attach(*(place.seat for place in places))
-    assert all(seqs(place.settle(lane)) == [0, 1] for place in places)
-    assert CALLS
-    assert {name for call in CALLS for name, _ in call} == {"a", "b"}
-    assert CALLS[0] == [("a", 0), ("b", 0)]
-
-
-def test_a_group_does_not_take_the_turns_of_others(lane: Lane) -> None:
-    order: list[str] = []
-
-    class Noting(Delay):
-        def step(self, item: Frame | None) -> list[Emitted]:
-            if item is not None:
-                order.append(self.name)
-            return super().step(item)
-
-    places = [Place(Noting(name=name), JOINT if name != "x" else SPEC) for name in "abx"]
-    for place in places:
-        place.stage.group = 1
-        place.feed(*range(4))
-    lane.attach(*(place.seat for place in places))
-    for place in places:
-        place.settle(lane)
-    assert order == [*"abx" * 4]
-
-
-def test_in_a_shared_call_a_fault_stays_with_the_session_that_has_it(lane: Lane) -> None:
-    bad, good = Place(Faulty("all"), JOINT), Place(Delay(), JOINT)
-    for place in (bad, good):
-        place.stage.group = 1
-        place.feed(*range(ERRORS_TO_SWITCH_OFF + 10))
-    lane.attach(bad.seat, good.seat)
-    ill, well = bad.settle(lane), good.settle(lane)
-    assert sum(r.error is not None for r in ill) == ERRORS_TO_SWITCH_OFF
-    assert sum(r.error is not None for r in well) == 1  # the one call that they shared
-    assert len(ill) == len(well) == ERRORS_TO_SWITCH_OFF + 10
-    assert len(bad.told) == 1
-    assert good.told == []
-
-
 def test_a_full_waiting_reader_holds_up_its_own_seat_only(lane: Lane) -> None:
     slow = Place(Delay(), out=Channel("slow", 1, Drop.WAIT))
     other = Place(Delay())
     slow.feed(*range(6))
     lane.attach(slow.seat, other.seat)
     slow.until(lambda: len(slow.out) == 1 and slow.seat.is_stuck)
+    turns: list[int] = []
+    slow.seat.on_turn = lambda: turns.append(1)
     other.feed(*range(30))
     assert seqs(other.settle(lane)) == list(range(30))
+    assert turns == []  # it sleeps; it does not spin
+    slow.seat.on_turn = slow._on_turn
     assert len(slow.inbox) == 4  # one is out, one waits for room, the others were not touched
     assert [slow.out.get(PATIENCE_S).stamp.seq for _ in range(6)] == list(range(6))
     slow.settle(lane)
@@ -584,11 +287,3 @@ def test_lanes_are_made_once_and_end_together() -> None:
     assert "lane-paint" not in {thread.name for thread in threading.enumerate()}
     with pytest.raises(SessionError, match="paint"):
         lanes.get("paint").attach(Place(Delay()).seat)
-
-
-def test_the_wrong_spec_is_not_mistaken_for_a_group() -> None:
-    one, two = Place(Delay(), JOINT), Place(Delay(), AFTER_COUNT)
-    one.stage.group = two.stage.group = 1
-    one.feed(0)
-    assert not one.seat.may_join(two.seat)
-    assert one.seat.may_join(one.seat)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from realtime.core.clock import ManualClock
 from realtime.core.metrics import MOST_HELD, Counter, Histogram, Sample, prometheus_text
-from tests.vocabulary import running
+from tests.vocabulary import running, timeless
 
 floats = st.floats(-1e6, 1e6, allow_nan=False)
 
@@ -50,6 +50,7 @@ def test_quantiles_of_literal_numbers() -> None:
     assert histogram.mean() == 50.5
 
 
+@timeless
 @given(st.lists(floats, min_size=1, max_size=60), st.floats(0, 1))
 def test_a_quantile_is_an_observation_and_agrees_with_numpy(values: list[float], q: float) -> None:
     histogram = Histogram("h", clock=ManualClock())
@@ -58,6 +59,7 @@ def test_a_quantile_is_an_observation_and_agrees_with_numpy(values: list[float],
     assert histogram.quantile(q) == np.quantile(values, q, method="inverted_cdf")
 
 
+@timeless
 @given(st.lists(st.tuples(st.integers(0, 4000), floats), max_size=50), st.integers(0, 12_000))
 def test_only_the_window_counts(steps: list[tuple[int, float]], pause_ms: int) -> None:
     clock = ManualClock()

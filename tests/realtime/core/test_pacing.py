@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from realtime.core.clock import NS_PER_MS, NS_PER_S
 from realtime.core.pacing import FREEZE_NS, LATE_NS, Metronome, Playback, Turn
+from tests.vocabulary import timeless
 
 STEP_NS = 40 * NS_PER_MS
 
@@ -25,6 +26,7 @@ def test_a_late_beat_moves_those_behind_it() -> None:
     assert metronome.due_ns == 450 * NS_PER_MS
 
 
+@timeless
 @given(st.floats(1, 240), st.lists(st.integers(0, 2 * NS_PER_S), max_size=50))
 def test_beats_are_never_closer_than_the_interval(rate_hz: float, delays_ns: list[int]) -> None:
     metronome = Metronome(rate_hz, now_ns=0)
@@ -79,6 +81,7 @@ def test_a_recording_has_no_schedule_before_its_first_picture() -> None:
         Playback().due_ns(0)
 
 
+@timeless
 @given(st.lists(st.integers(0, 1500 * NS_PER_MS), max_size=60))
 def test_playback_never_waits_longer_than_the_recording_nor_freezes(costs_ns: list[int]) -> None:
     """Whatever each picture costs: no wait beyond a step, no lateness beyond the limit, no long freeze."""
