@@ -14,19 +14,16 @@ from pathlib import Path
 import av
 import av.container
 
-from realtime.core.clock import NS_PER_MS, NS_PER_S, Clock, MonotonicClock, ticks_to_ns
+from realtime.core.clock import NS_PER_S, Clock, MonotonicClock, ticks_to_ns
 from realtime.core.errors import ConnectionLost, SourceClosed, UnsupportedMedia
 from realtime.core.frame import VIDEO_CLOCK, Stamp
+from realtime.core.pacing import Playback
 from realtime.media import Intake, rate_of
 
 from .base import OnAudio, OnFrame, ThreadedSource
 from .container import FORMATS_HINT, is_url, open_media, opening_error, shown
 from .sound import FileSound
 
-_LATE_NS = 1 * NS_PER_S
-"""Further behind than this, the schedule starts anew instead of hurrying after it."""
-_FREEZE_NS = 250 * NS_PER_MS
-"""A late picture is skipped only if one was given within this time."""
 _BAD_PACKETS = 300
 """So many undecodable packets in a row end the source."""
 
@@ -56,9 +53,7 @@ class FileSource(ThreadedSource):
         self._timeouts = (open_timeout_s, read_timeout_s)
         self._seq = 0
         self._sound = FileSound(name, self._clock)
-        self._start_ns = 0
-        """Clock time of media time 0; moved when the schedule starts anew."""
-        self._given_ns = 0
+        self._playback = Playback()
 
     def _deliver(self, on_frame: OnFrame, on_audio: OnAudio | None) -> None:
         offset = Fraction(0)
@@ -98,7 +93,7 @@ class FileSource(ThreadedSource):
                 ticks = begin + item.pts if item.pts is not None else (last + step if count else begin)
                 last = max(ticks, last + 1) if count else ticks
                 count += 1
-                if not self._give_picture(item, last, time_base, 2 * step, on_frame):
+                if not self._give_picture(item, last, time_base, ticks_to_ns(step, time_base), on_frame):
                     return offset, count
             elif sound is not None:
                 sound.take(item)
@@ -107,9 +102,8 @@ class FileSource(ThreadedSource):
                     on_audio(chunk)
         if sound is not None and on_audio is not None and not self._stopping.is_set():
             for chunk in sound.rest():
-                if self._paced and not self._wait_until(
-                    self._start_ns + round(chunk.stamp.time_s * NS_PER_S)
-                ):
+                media_ns = round(chunk.stamp.time_s * NS_PER_S)
+                if self._paced and count and not self._wait_until(self._playback.due_ns(media_ns)):
                     break
                 on_audio(chunk)
         if not self._stopping.is_set():
@@ -145,26 +139,18 @@ class FileSource(ThreadedSource):
             yield from items  # type: ignore[misc]  # subtitles are not among the streams
 
     def _give_picture(
-        self, picture: av.VideoFrame, ticks: int, time_base: Fraction, late_ticks: int, on_frame: OnFrame
+        self, picture: av.VideoFrame, ticks: int, time_base: Fraction, step_ns: int, on_frame: OnFrame
     ) -> bool:
         """Wait for the picture's time if paced, then convert and give it; False when stopped meanwhile."""
         seq, self._seq = self._seq, self._seq + 1
         if self._paced:
-            media_ns = ticks_to_ns(ticks, time_base)
-            if seq == 0:
-                self._start_ns = self._clock.now_ns() - media_ns
-            late_ns = self._clock.now_ns() - self._start_ns - media_ns
-            if late_ns > _LATE_NS:
-                self._start_ns += late_ns
-            elif (
-                late_ns > ticks_to_ns(late_ticks, time_base)
-                and self._clock.now_ns() - self._given_ns < _FREEZE_NS
-            ):
+            turn = self._playback.turn(ticks_to_ns(ticks, time_base), step_ns, self._clock.now_ns())
+            if turn.skip:
                 return True
-            if not self._wait_until(self._start_ns + media_ns):
+            if not self._wait_until(turn.due_ns):
                 return False
         now_ns = self._clock.now_ns()
-        self._given_ns = now_ns
+        self._playback.given(now_ns)
         on_frame(self._intake.frame(picture, Stamp(self.name, seq, ticks, time_base, now_ns)))
         return True
 

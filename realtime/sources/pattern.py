@@ -8,9 +8,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from realtime.core.clock import NS_PER_S, Clock, MonotonicClock
+from realtime.core.clock import Clock, MonotonicClock
 from realtime.core.errors import ConfigError
 from realtime.core.frame import VIDEO_CLOCK, Frame, Stamp
+from realtime.core.pacing import Metronome
 
 from .base import OnAudio, OnFrame, ThreadedSource
 from .mark import SMALLEST_SIDE_PX, write_mark
@@ -81,20 +82,20 @@ class PatternSource(ThreadedSource):
                 f"A rate of {rate_hz} pictures a second is not possible.", hint="Use 1 to 1000."
             )
         self._size = (width_px, height_px)
-        self._interval_ns = round(NS_PER_S / rate_hz)
+        self._rate_hz = rate_hz
         self._interval_ticks = 1 / (rate_hz * VIDEO_CLOCK)
         self._count = count
         self._paced = paced
         self._mark = mark
 
     def _deliver(self, on_frame: OnFrame, on_audio: OnAudio | None) -> None:
-        due_ns = self._clock.now_ns()
+        beat = Metronome(self._rate_hz, self._clock.now_ns())
         seq = 0
         while not self._stopping.is_set() and (self._count is None or seq < self._count):
             if self._paced:
-                if not self._wait_until(due_ns):
+                if not self._wait_until(beat.due_ns):
                     return
-                due_ns = max(due_ns + self._interval_ns, self._clock.now_ns())
+                beat.beat(self._clock.now_ns())
             pixels = pattern_picture(seq, *self._size, mark=self._mark)
             pts = round(seq * self._interval_ticks)
             on_frame(Frame(Stamp(self.name, seq, pts, VIDEO_CLOCK, self._clock.now_ns()), pixels))
