@@ -1,4 +1,4 @@
-"""What holds for all tests: nothing of this person's caches is used or changed, no hub is asked, no core is spun on.
+"""What holds for all tests: no cache of this person is touched, no hub is asked, no core is spun on.
 
 Set while this file is imported, before any test module imports a library that reads its environment once.
 """
