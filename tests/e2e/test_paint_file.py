@@ -24,7 +24,17 @@ def painted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]
     clip = make_clip(folder / "in.mp4", SECONDS, FPS, size=(320, 240), flash_at=FLASH_AT)
     outputs = [folder / "first.mp4", folder / "second.mp4"]
     for output in outputs:
-        command = [sys.executable, "-m", "app", "paint", str(clip), str(output), "--prompt", "photo", "--quiet"]
+        command = [
+            sys.executable,
+            "-m",
+            "app",
+            "paint",
+            str(clip),
+            str(output),
+            "--prompt",
+            "photo",
+            "--quiet",
+        ]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200)
         assert done.returncode == 0, done.stderr[-2000:]
     return clip, outputs[0], outputs[1]

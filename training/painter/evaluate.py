@@ -21,9 +21,11 @@ import cv2
 import numpy as np
 from pipelines.diffusion.config import PaintConfig
 from pipelines.diffusion.stage import PaintStage
+from pipelines.models.checksums import write_checksums
 from realtime.core.frame import Frame, Stamp
 from realtime.core.stage import StageContext
 
+from training.painter.card import card
 from training.painter.data import HELD_OUT, TRAIN, crop, held_out, read, shapes
 from training.painter.export import MODEL
 from training.painter.styles import STYLES, finish
@@ -190,7 +192,7 @@ def moods(brush: Brush, vocabulary: dict[str, Any], pictures: np.ndarray) -> tup
 
 
 def evaluate(folder: Path = MODEL, engine: str = "auto", out: Path | None = None) -> dict[str, Any]:
-    """Print the table, write sheet.jpg and looks/*.jpg into `out` (None: nothing), return the summary."""
+    """Print the table, write sheet.jpg and looks/*.jpg into `out` and the card into `out` (None: nothing), return the summary."""
     for module in ("sklearn", "skimage"):
         importlib.import_module(module)
     vocabulary = json.loads((folder / "vitascope.json").read_text(encoding="utf-8"))
@@ -223,6 +225,8 @@ def evaluate(folder: Path = MODEL, engine: str = "auto", out: Path | None = None
             write_jpeg(out / "looks" / f"{r['look']}.jpg", cv2.resize(r["pictures"][0], (192, 192), interpolation=cv2.INTER_AREA), 90)
         figures = {"summary": summary, "looks": [{k: v for k, v in r.items() if k != "pictures"} for r in rows]}
         (out / "figures.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+        (out / "README.md").write_text(card(summary, figures["looks"]), encoding="utf-8")
+        write_checksums(out)
     return {k: round(v, 4) if isinstance(v, float) else v for k, v in summary.items()}
 
 
@@ -230,7 +234,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=Path, default=MODEL)
     parser.add_argument("--engine", default="auto")
-    parser.add_argument("--write", action="store_true", help="write sheet.jpg, looks/ and figures.json into the folder")
+    parser.add_argument("--write", action="store_true", help="write card, sheet.jpg, looks/ and figures.json into the folder")
     args = parser.parse_args()
     print(json.dumps(evaluate(args.folder, args.engine, args.folder if args.write else None)))
 
