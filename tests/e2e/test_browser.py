@@ -110,5 +110,8 @@ def test_the_test_pattern_needs_no_camera(server: Server, page: Page) -> None:
     page.locator("[data-act=start]").click()
     page.wait_for_function("window.vitascope.state === 'live'", timeout=60_000)
     page.wait_for_function("window.vitascope.stats.fps > 1", timeout=30_000)
+    assert page.evaluate("window.vitascope.video.videoWidth") == 256
+    assert page.evaluate("window.vitascope.engine.name").startswith("openvino")
     page.evaluate("window.vitascope.stop()")
     page.wait_for_function("window.vitascope.state === 'idle'", timeout=20_000)
+    assert page.evaluate("window.vitascope.session") == ""
