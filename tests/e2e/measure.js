@@ -21,9 +21,10 @@
 
   watch(document.querySelector(".vs-input video"), (number, now) => number !== null && sent.set(number, now));
   watch(document.querySelector(".vs-painted"), (number, now) => {
-    if (number === null || !sent.has(number)) return void kept.unread++;
+    const age = now - (sent.get(number) ?? -Infinity); // the clip is a loop: much older is the round before
+    if (number === null || age > 20000) return void kept.unread++;
     kept.numbers.push(number);
-    kept.ages.push(now - sent.get(number));
+    kept.ages.push(age);
   });
 
   window.grab = (selector) => {

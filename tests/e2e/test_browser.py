@@ -19,7 +19,8 @@ from tests.e2e.photo import likeness, moving_photo
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
-CLIP_FRAMES = 240
+CLIP_FRAMES = 1200
+"""40 s: a number comes again only after the measurement."""
 WANTED = 90
 AGE_LIMIT_MS = 2000.0
 """Far above what a quiet machine shows (docs/latency.md): browser, server and tests share the cores here."""
@@ -32,7 +33,7 @@ def write_camera_clip(path: Path) -> Path:
             picture = np.full((480, 640, 3), 40, np.uint8)
             picture[:, 80:560] = moving_photo(number, 480)
             write_mark(picture, number)
-            file.write(cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])[1].tobytes())
+            file.write(cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 80])[1].tobytes())
     return path
 
 
@@ -94,7 +95,7 @@ def test_the_camera_comes_back_repainted_and_changes_its_look(server: Server, pa
     assert painted.shape[:2] == (256, 256)
     painted = painted[:192]  # the number is in the lowest quarter
     # The clip moves on while we look: which of its pictures this is must show from what is in it.
-    sent = [moving_photo(number, 256)[:192] for number in range(0, CLIP_FRAMES, 2)]
+    sent = [moving_photo(number, 256)[:192] for number in range(0, CLIP_FRAMES, 4)]
     alike = [likeness(painted, picture) for picture in sent]
     best = sent[int(np.argmax(alike))]
     assert max(alike) > 0.4, "what was in the picture should still be there"

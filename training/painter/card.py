@@ -34,8 +34,8 @@ FOOT = """
 *error*: mean absolute difference from what the look's own image processing makes of the picture, in levels of 255;
 *untouched*: the same for the picture itself, which is what doing nothing would score; *ratio*: one over the other, below 1
 is nearer (the photo look has none: its target is the picture). *told apart*: share of pictures whose look an independent judge
-names among {all} (a linear classifier on colour and texture features, fitted to procedural targets of other pictures; in
-brackets what it reaches on the true targets of these). *structure*: correlation of blurred luma slopes with the input (in
+names among {all} (a linear classifier on colour and texture features, fitted to procedural targets of other pictures, sharp and softened;
+in brackets what it reaches on the true targets of these). *structure*: correlation of blurred luma slopes with the input (in
 brackets: that of the true target; of a wrong picture: {structure_wrong_picture:.2f}). *flicker*: frame-to-frame change
 over that of a still input with sensor noise (sigma 5); with the very same frame it is exactly 0.
 

@@ -8,6 +8,7 @@ is: it is what the UNet reads.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -17,11 +18,12 @@ from training.painter.ae import pixel_loss
 from training.painter.data import WORK, open_arrays
 from training.painter.export import load_parts
 from training.painter.loop import Run
+from training.painter.styles import STYLES
 from training.painter.unet import Batch, Latents, Parts, PerLook, draw_batch, predict
 
 
 def train(path: Path, parts: Parts, *, seconds: float = 0, steps: int = 0, count: int = 16, lr: float = 5e-4,
-          arrays: tuple | None = None, edge: int = 16) -> Parts:  # fmt: skip
+          arrays: tuple | None = None, edge: int = 16, favour: Sequence[int] = ()) -> Parts:  # fmt: skip
     """Tune to the budget; `parts` end with the averaged weights. `parts.scale` must be set."""
     source, target, _ = arrays or open_arrays()
     latents = Latents(parts.vae, source, target, parts.scale)
@@ -39,7 +41,7 @@ def train(path: Path, parts: Parts, *, seconds: float = 0, steps: int = 0, count
         return pixel_loss(out, batch.pixels) + 0.05 * (named - batch.target).square().mean()
 
     for step in run:
-        batch = draw_batch(latents, run.rng, count, edge, pixels=True)
+        batch = draw_batch(latents, run.rng, count, edge, pixels=True, favour=favour)
         # The noise levels of one and two steps; the far ones keep what they learned.
         near = torch.from_numpy(run.rng.integers(15, 150, count))
         batch.t = torch.where(torch.from_numpy(run.rng.random(count) < 0.85), near, batch.t)
@@ -60,9 +62,13 @@ def main() -> None:
     parser.add_argument("--ae", type=Path, default=WORK / "ae.pt")
     parser.add_argument("--unet", type=Path, default=WORK / "unet.pt")
     parser.add_argument("--checkpoint", type=Path, default=WORK / "tune.pt")
+    parser.add_argument("--start", type=Path, help="checkpoint of an earlier tuning to go on from, with a fresh schedule")
+    parser.add_argument("--favour", nargs="*", default=[], metavar="LOOK", help="looks that get half of each batch")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    train(args.checkpoint, load_parts(args.ae, args.unet), seconds=args.seconds, count=args.batch, lr=args.lr)
+    favour = [list(STYLES).index(look) for look in args.favour]
+    parts = load_parts(args.ae, args.unet, args.start)
+    train(args.checkpoint, parts, seconds=args.seconds, count=args.batch, lr=args.lr, favour=favour)
 
 
 if __name__ == "__main__":

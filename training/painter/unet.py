@@ -8,6 +8,7 @@ Latents are computed when first needed and kept, so training starts at once and 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -131,11 +132,21 @@ class Batch:
                       None if self.pixels is None else self.pixels[h]) for h in (slice(n), slice(n, None))]  # fmt: skip
 
 
-def draw_batch(latents: Latents, rng: np.random.Generator, count: int, edge: int = 16, pixels: bool = False) -> Batch:
-    """Draw crops of `edge` latents; one in seven starts from the painted picture, as later steps do."""
+def draw_batch(
+    latents: Latents,
+    rng: np.random.Generator,
+    count: int,
+    edge: int = 16,
+    pixels: bool = False,
+    favour: Sequence[int] = (),
+) -> Batch:
+    """Draw crops of `edge` latents; one in seven starts from the painted picture, as later steps do.
+
+    Half of the batch is of the looks in `favour`, if any are given.
+    """
     crops = rng.integers(len(latents.source), size=count)
-    wishes = [draw(rng) for _ in range(count)]
-    corner = rng.integers(0, SIZE // 8 - edge + 1, (count, 2))
+    wishes = [draw(rng, int(rng.choice(favour)) if len(favour) and n % 2 else None) for n in range(count)]
+    corner = 2 * rng.integers(0, (SIZE // 8 - edge) // 2 + 1, (count, 2))  # 16 px cells begin where a whole picture's do
     plain = [not w.mood and w.amount == 1.0 for w in wishes]
     latents.need([(int(i), 0) for i in crops] + [(int(i), 1 + w.look) for i, w, p in zip(crops, wishes, plain, strict=True) if p])
 
