@@ -53,7 +53,7 @@ over that of a still input with sensor noise (sigma 5); with the very same frame
 ## What it is not good at
 
 Fine lines come out softer than the procedural looks draw them. Flat, strongly saturated areas drift in colour. Words
-outside the vocabulary do nothing (synonyms in `vitascope.json` catch some: "van gogh" becomes "oil painting, vivid"). More
+outside the vocabulary do nothing (synonyms in `vitascope.json` catch some: "van gogh" becomes "watercolor painting, vivid"). More
 than two steps repaint what is already painted and drift from the target. Faces keep their features, but the training
 pictures held few faces; nothing was done to make it fair to all of them beyond looks being local operations.
 """

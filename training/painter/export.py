@@ -67,7 +67,7 @@ def write(parts: Parts, folder: Path = MODEL, looks: list[str] | None = None) ->
     for name in ("vocab.json", "merges.txt"):
         shutil.copy2(WORK / "tokenizer" / name, new / "tokenizer" / name)
     (new / "vitascope.json").write_text(json.dumps(settings(looks), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    for kept in ("README.md", "sheet.jpg", "figures.json", "looks"):
+    for kept in ("README.md", "sheet.jpg", "figures.json"):
         source = folder / kept
         if source.is_dir():
             shutil.copytree(source, new / kept)
@@ -111,9 +111,11 @@ def main() -> None:
     parser.add_argument("--unet", type=Path, default=WORK / "unet.pt", help="left out while absent: random weights")
     parser.add_argument("--tune", type=Path, default=WORK / "tune.pt", help="left out while absent")
     parser.add_argument("--folder", type=Path, default=MODEL)
+    parser.add_argument("--leave-out", nargs="*", default=[], metavar="LOOK", help="looks that the evaluation found too weak")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    write(load_parts(args.ae, args.unet, args.tune), args.folder)
+    looks = [item.id for item in LOOKS if item.id not in args.leave_out]
+    write(load_parts(args.ae, args.unet, args.tune), args.folder, looks)
     total = sum(f.stat().st_size for f in args.folder.rglob("*") if f.is_file())
     print(f"{args.folder}: {total / 1e6:.1f} MB")
 

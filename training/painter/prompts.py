@@ -87,9 +87,11 @@ STRENGTHS: dict[str, float] = {"slightly": 0.5, "a little": 0.5, "strongly": 1.0
 """Strength words and how much of the change they ask for."""
 
 SYNONYMS: dict[str, str] = {
-    "van gogh": "oil painting, vivid", "monet": "watercolor painting", "impressionist": "oil painting", "painting": "oil painting",
-    "rembrandt": "oil painting, dark", "turner": "watercolor painting, warm", "aquarell": "watercolor painting",
-    "canvas": "oil painting", "brush": "oil painting", "acrylic": "oil painting", "renaissance": "oil painting, warm",
+    "van gogh": "watercolor painting, vivid", "monet": "watercolor painting",
+    "impressionist": "watercolor painting", "painting": "watercolor painting",
+    "rembrandt": "watercolor painting, dark", "turner": "watercolor painting, warm", "aquarell": "watercolor painting",
+    "canvas": "watercolor painting", "brush": "watercolor painting", "acrylic": "watercolor painting",
+    "renaissance": "watercolor painting, warm",
     "anime": "cartoon, vivid", "disney": "cartoon", "pixar": "cartoon", "ghibli": "watercolor painting, vivid", "comic": "cartoon",
     "comic book": "halftone print", "lichtenstein": "halftone print", "warhol": "pop art", "poster": "pop art",
     "newspaper": "halftone print",

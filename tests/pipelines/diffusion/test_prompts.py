@@ -94,12 +94,12 @@ def test_a_wish_during_a_failing_one_is_not_lost() -> None:
 @pytest.mark.parametrize(
     ("typed", "known"),
     [
-        ("van gogh", "oil painting, vivid"),
-        ("A house, Van Gogh style", "A house, oil painting, vivid style"),
+        ("van gogh", "watercolor painting, vivid"),
+        ("A house, Van Gogh style", "A house, watercolor painting, vivid style"),
         ("comic book hero", "halftone print hero"),  # longest first: not "comic"
-        ("thick brush strokes", "thick brush strokes"),  # a known wording, though "brush" is a synonym
+        ("blueprint plan", "blueprint plan"),  # a known wording, though "plan" is a synonym
         ("pencil sketch", "pencil sketch"),
-        ("oil painting", "oil painting"),  # though "painting" is a synonym
+        ("watercolor painting", "watercolor painting"),  # though "painting" is a synonym
         ("cartoon, van gogh", "cartoon, vivid"),  # the plainly said look stays
         ("x-ray", "blueprint, dark"),
         ("ein Haus am See", "ein Haus am See"),
