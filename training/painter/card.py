@@ -52,6 +52,8 @@ over that of a still input with sensor noise (sigma 5); with the very same frame
 
 ## What it is not good at
 
+The judge's features, and the choice to leave a weak look (`oil`) out, were made looking at these same pictures, so its
+figure is a little kind. It mixes up ink and pencil. The cartoon look is hardly nearer to its target than the picture itself.
 Fine lines come out softer than the procedural looks draw them. Flat, strongly saturated areas drift in colour. Words
 outside the vocabulary do nothing (synonyms in `vitascope.json` catch some: "van gogh" becomes "watercolor painting, vivid"). More
 than two steps repaint what is already painted and drift from the target. Faces keep their features, but the training
