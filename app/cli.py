@@ -169,11 +169,9 @@ def _serve(options: argparse.Namespace) -> int:
             ("source.file", options.file),
         ],
     )
-    from pipelines.engines.launch import relaunch_once
 
     from .serve import serve
 
-    relaunch_once()
     return serve(read)
 
 
@@ -214,9 +212,7 @@ def _paint(options: argparse.Namespace) -> int:
         else:
             extra.append(("stages.paint.prompt", _prompt_of(options)))
     read = _read(options, extra)
-    from pipelines.engines.launch import relaunch_once
 
-    relaunch_once()
     from .paint import paint_in_terminal
 
     return paint_in_terminal(
