@@ -289,6 +289,18 @@ def test_another_size_and_a_reset_begin_anew() -> None:
     assert look(gate, scene(32, 32)).reason == "first"
 
 
+def test_a_reset_forgets_the_noise_too() -> None:
+    rng, still = np.random.default_rng(0), scene(64, 64)
+    gate = SimilarityGate()
+    for _ in range(30):
+        look(gate, noisy(still, 8, rng))
+    gate.reset()
+    look(gate, still)
+    picture = still.copy()
+    picture[20:36, 20:36] += np.uint8(5)
+    assert look(gate, picture).reason == "changed"
+
+
 def test_pictures_are_only_read_and_may_lie_anyhow_in_memory() -> None:
     still = scene(96, 96)
     frozen = still.copy()
