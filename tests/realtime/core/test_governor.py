@@ -218,7 +218,15 @@ def test_nothing_is_planned_on_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"wanted_steps": 0}, {"sessions": 0}, {"rows_per_step": 0}, {"interval_ms": 0.0}]
+    "wrong",
+    [
+        {"wanted_steps": 0},
+        {"sessions": 0},
+        {"rows_per_step": 0},
+        {"interval_ms": 0.0},
+        {"max_age_ms": 0.0},
+        {"max_age_ms": float("nan")},
+    ],
 )
 def test_a_wish_that_is_none_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="a plan needs"):
