@@ -152,8 +152,6 @@ class Governor:
             choice, _ = self._best(wish, "stream", ROOM, overhead_ms)
             course = self._courses[key] = _Course(choice, wish, now_ns, overhead_ms=overhead_ms)
         else:
-            if course.wish.sessions != wish.sessions:
-                course.excess_ns = None
             course.wish = wish
             self._measure(course, now_ns, age_p95_ms)
             self._steer(course, now_ns)
