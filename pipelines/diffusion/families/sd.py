@@ -31,11 +31,12 @@ class UNetBackbone:
         parts: Parts,
         further: Callable[[Embedding, int], Mapping[str, Tensor]] = lambda embedding, side: {},
     ) -> None:
-        """`further` returns what else the time embedding is made from, for a latent `side` cells wide."""
+        """`further` returns what else a time embedding is made from, for a latent `side` cells wide, as
+        `networks.time_embedding` takes it; a control net with a time embedding of its own wants it too."""
         self.device = "cpu"
         self.usual_t = USUAL_T
         self._unet = parts.unet
-        self._further = further
+        self.further = further
         self._is_guided = parts.unet.config.time_cond_proj_dim is not None
         self._guidance = float(parts.extra.get("guidance_scale", LCM_GUIDANCE))
 
@@ -60,7 +61,7 @@ class UNetBackbone:
             torch.tensor([t]),
             embedding.context_1TD.to("cpu"),
             guidance_B=None if guidance is None else torch.tensor([guidance]),
-            **self._further(embedding, side),
+            **self.further(embedding, side),
         ).to(self.device)
 
 

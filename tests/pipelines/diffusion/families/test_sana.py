@@ -19,7 +19,7 @@ from pipelines.diffusion.angles import Angles
 from pipelines.diffusion.families import family_of
 from pipelines.diffusion.families.base import GUIDANCE
 from pipelines.diffusion.guidance import Guidance
-from pipelines.diffusion.loader import load_painter
+from pipelines.diffusion.kits import Kit
 from pipelines.diffusion.painter import Painter
 from realtime.core.errors import ModelError
 from tests.pipelines.diffusion.vocabulary import drawn, picture
@@ -199,12 +199,11 @@ def test_a_sana_that_takes_many_steps_is_refused(family_folder: Folders, tmp_pat
         folders.read(folder)
 
 
-def test_another_engine_runs_it_at_every_size(family_folder: Folders) -> None:
-    pytest.importorskip("openvino")
-    folder = family_folder("sana")
-    painter = load_painter(folder, engine="openvino", precision="fp32", size_px=64)
-    plain = load_painter(folder, engine="torch", precision="fp32", size_px=64)
-    asks = [Ask(), Ask(size_px=96), Ask("sea", steps=1)]
-    for one, other in zip(stream(painter, asks), stream(plain, asks), strict=True):
+def test_another_engine_runs_it_at_every_size(family_folder: Folders, family_painter: Painters) -> None:
+    openvino_engine = pytest.importorskip("pipelines.engines.openvino_engine")
+    network = family_of(folders.read(family_folder("sana"))).network("")
+    engine = openvino_engine.build(network, precision="fp32")
+    painter = family_painter("sana")
+    asks = [Ask(steps=1), Ask("sea", steps=1, size_px=96)]
+    for one, other in zip(stream(painter, asks, Kit(engine)), stream(painter, asks), strict=True):
         assert far(one, other) < 2e-3 * float(other.abs().max())
-    assert painter.info.backend == "openvino"
