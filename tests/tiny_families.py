@@ -221,3 +221,27 @@ def write_json(file: Path, **fields: Any) -> None:
     """Write or change a json file."""
     known = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     file.write_text(json.dumps(known | fields), encoding="utf-8")
+
+
+def make_sana_control(**changes: Any) -> Any:
+    """Return a two-layer control net for the transformer of `make_sana_transformer`."""
+    from diffusers import SanaControlNetModel
+
+    torch.manual_seed(31)
+    config: dict[str, Any] = {
+        "in_channels": 8,
+        "out_channels": 8,
+        "num_attention_heads": 4,
+        "attention_head_dim": 8,
+        "num_layers": 2,
+        "num_cross_attention_heads": 2,
+        "cross_attention_head_dim": 16,
+        "cross_attention_dim": 32,
+        "caption_channels": CAPTION,
+        "sample_size": 32,
+    }
+    net: Any = SanaControlNetModel(**(config | changes)).eval()
+    tiny._lively(net)
+    for block in net.controlnet_blocks:
+        tiny._divide(block, 3.0)
+    return net

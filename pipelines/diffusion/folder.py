@@ -316,6 +316,15 @@ def _weights(
     return _loaded(kind, folder, **how).eval().requires_grad_(False)
 
 
+def read_network(kind: Any, folder: Path) -> Any:
+    """Load a network that stands alone in a folder, as float32. Raises ModelError or ModelCorrupt."""
+    _hush()
+    name = _json(folder / "config.json").get("_class_name")
+    if name != kind.__name__:
+        raise ModelError(f"{folder.name} is a {name}, where a {kind.__name__} is wanted.")
+    return _weights(kind, folder)
+
+
 def _loaded(kind: Any, folder: Path, **how: Any) -> Any:
     return _tried(folder, lambda: kind.from_pretrained(str(folder), local_files_only=True, **how))
 
