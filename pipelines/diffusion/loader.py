@@ -106,6 +106,7 @@ def load_painter(
         text=text,
         time=time,
         extend=extend,
+        unet=parts.unet,
     )
 
 
