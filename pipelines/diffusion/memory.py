@@ -104,8 +104,9 @@ def merged(old: Pair, new: Pair, turn: int) -> Pair:
     value, gone_value = values[at, stays], values[at, 1 - stays]
     unit, gone_unit = (torch.nn.functional.normalize(side, dim=-1) for side in (key, gone))
     nearest = (gone_unit @ unit.T).argmax(dim=-1)
-    key = key.index_reduce(0, nearest, gone, "mean", include_self=True)
-    value = value.index_reduce(0, nearest, gone_value, "mean", include_self=True)
+    count = torch.ones_like(key[:, :1]).index_add_(0, nearest, torch.ones_like(gone[:, :1]))
+    key = key.index_add(0, nearest, gone) / count
+    value = value.index_add(0, nearest, gone_value) / count
     return key.half(), value.half()
 
 

@@ -191,8 +191,9 @@ class _Calls:
         # Held here for as long as the requests are: a shared ov.Tensor does not hold its array itself.
         ins = [np.zeros(shape, dtype) for shape, dtype in zip(key, types, strict=True)]
         outs = [np.zeros((rows, *tuple(port.shape)[1:]), np.float32) for port in compiled.outputs]
-        self.inputs = [torch.from_numpy(array) for array in ins]
-        self.outputs = [torch.from_numpy(array) for array in outs]
+        with torch.inference_mode(False):  # a caller of either mode may write to them
+            self.inputs = [torch.from_numpy(array) for array in ins]
+            self.outputs = [torch.from_numpy(array) for array in outs]
         self._held = (compiled, ins, outs)
         self._requests: list[Any] = []
         for first in range(0, rows, each_rows):

@@ -64,8 +64,8 @@ def painted(stage: PaintStage, pictures: Sequence[np.ndarray], first: int = 0) -
     out = []
     for seq, pixels in enumerate(pictures, first):
         out += stage.process(Frame(stamp(seq), pixels))
-    while some := stage.process(None):
-        out += some
+    while stage.batch:
+        out += stage.process(None)
     return [emitted.value.pixels.astype(np.float32) for emitted in out]
 
 

@@ -1,4 +1,4 @@
-"""The whole network and its outer part are one network: the deep feature of the first completes the second."""
+"""The whole network and its outer part are one: the deep feature of the first completes the second."""
 
 from __future__ import annotations
 
