@@ -104,6 +104,7 @@ def load_painter(
         backbone=backbone,
         extend=extend,
         clock=clock,
+        unet=None if parts.kind == "sana" else parts.unet,
     )
 
 

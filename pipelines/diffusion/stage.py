@@ -258,6 +258,7 @@ class PaintStage:
         if latent_1CHW is None:
             latent_1CHW, start_1CHW = painter.blank(wish, fit.size_px)
         draft = Draft(frame, wish, words, latent_1CHW, start_1CHW, None if start_1CHW is None else 1.0)
+        draft.levels = painter.levels
         self._features.draft(draft, config, fit.features)
         trajectory = painter.start(
             frame.stamp,
@@ -270,6 +271,8 @@ class PaintStage:
             painted=draft.painted,
             start_1CHW=draft.start_1CHW,
             extras=draft.extras,
+            kept_1CHW=draft.kept_1CHW,
+            way_SS2=draft.way_SS2,
             version=self.version,
             in_one_go=self.pace.in_one_go,
         )

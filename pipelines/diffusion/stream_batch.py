@@ -32,13 +32,14 @@ class Denoiser(Protocol):
 
 
 def advance(model: Denoiser, trajectories: Iterable[Trajectory]) -> None:
-    """Take the due step of each trajectory: one call for all rows of the same kit and shape.
+    """Take the due step of each trajectory: one call for all rows of the same kit, way and shape.
 
     When a call fails, the trajectories of its shape are as they were before.
     """
     groups: dict[tuple[object, ...], list[Trajectory]] = {}
     for one in trajectories:
-        shape = (id(one.kit), tuple(one.latent_1CHW.shape), tuple(one.words.prompt.context_1TD.shape))
+        way = None if one.kit is None else id(one.kit.due(one))
+        shape = (way, tuple(one.latent_1CHW.shape), tuple(one.words.prompt.context_1TD.shape))
         groups.setdefault(shape, []).append(one)
     for group in groups.values():
         _advance_alike(model, group)
