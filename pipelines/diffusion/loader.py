@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from realtime.core.errors import ConfigError
 
@@ -15,8 +17,39 @@ from .painter import Engines, Latents, Painter
 from .text import TextSide
 from .wording import Wording
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from pipelines.engines.base import Network
+
 EXAMPLE_TIMESTEP = 259
 """Engines are checked against torch at this noise level."""
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """Hold a model as read, with its three networks, before anything is chosen to run them."""
+
+    parts: folders.Parts
+    text: TextSide
+    size_px: int
+    latents: Latents
+    networks: Mapping[str, Network]
+    """"encoder", "unet" and "decoder", the first and the last with pictures to calibrate with."""
+    examples: Mapping[str, Mapping[str, Tensor]]
+    """Inputs of one row for each network, of about the size that it sees in earnest."""
+
+    def painter(self, engines: Engines) -> Painter:
+        """Return the painter that these engines make."""
+        self.text.device = engines.unet.info.device
+        return Painter(
+            size_px=self.size_px,
+            latents=self.latents,
+            engines=engines,
+            levels=self.parts.levels,
+            text=self.text,
+            unet=self.parts.unet,
+        )
 
 
 def load_painter(
@@ -32,9 +65,33 @@ def load_painter(
     Raises ModelError or ModelCorrupt for the folder, ConfigError for a size that the model cannot have,
     EngineError when no engine (or not the one named) can run it.
     """
+    from pipelines.engines.choose import choose
+
+    material = read_material(folder, size_px=size_px, report=report)
+
+    if precision == "int8":
+        report("Encoder and decoder are rounded to int8; the UNet is not, since there it shows.")
+
+    def engine_of(name: str) -> Any:
+        return choose(
+            material.networks[name],
+            wanted=engine,
+            precision="auto" if (name, precision) == ("unet", "int8") else precision,
+            example=material.examples[name],
+            report=report,
+        )
+
+    return material.painter(
+        Engines(encoder=engine_of("encoder"), unet=engine_of("unet"), decoder=engine_of("decoder"))
+    )
+
+
+def read_material(
+    folder: Path, *, size_px: int, report: Callable[[str], None] = lambda sentence: None
+) -> Material:
+    """Read the model in `folder` for pictures of `size_px`. Raises as `load_painter` does, engines aside."""
     import torch
 
-    from pipelines.engines.choose import choose
     from pipelines.engines.networks import decoder_network, encoder_network, time_embedding, unet_network
 
     report(f"Reading {folder.name}.")
@@ -61,27 +118,35 @@ def load_painter(
         },
     }
     digest = _digest(folder, parts)
-
-    def engine_of(network: Any) -> Any:
-        return choose(
-            network, wanted=engine, precision=precision, example=examples[network.name], report=report
-        )
-
-    engines = Engines(
-        encoder=engine_of(encoder_network(parts.vae, digest)),
-        unet=engine_of(unet_network(parts.unet, digest)),
-        decoder=engine_of(decoder_network(parts.vae, digest)),
-    )
-    text.device = engines.unet.info.device
     latents = Latents(
         parts.channels,
         side,
         float(parts.vae.config.scaling_factor),
         float(getattr(parts.vae.config, "shift_factor", None) or 0.0),
     )
-    return Painter(
-        size_px=size_px, latents=latents, engines=engines, levels=parts.levels, text=text, unet=parts.unet
-    )
+    encoder, unet = encoder_network(parts.vae, digest), unet_network(parts.unet, digest)
+    decoder = decoder_network(parts.vae, digest)
+    plain = {one.name: one for one in (encoder, unet, decoder)}
+    bare = Material(parts, text, size_px, latents, plain, examples)
+    samples = cache(lambda: _samples(bare, folder))
+    calibrated = {
+        "encoder": replace(encoder, calibration=lambda: samples()["encoder"], shown=decoder.module),
+        "decoder": replace(decoder, calibration=lambda: samples()["decoder"]),
+    }
+    return replace(bare, networks=plain | calibrated)
+
+
+def _samples(material: Material, folder: Path) -> Mapping[str, list[Any]]:
+    """Return what each network gets to see while pictures are painted in plain torch."""
+    from pipelines.engines import torch_engine
+
+    from .calibration import PROMPTS, sample_pictures, samples_of
+
+    networks = material.networks
+    engines = {name: torch_engine.build(networks[name], precision="fp32", device="cpu") for name in networks}
+    bare = material.painter(Engines(engines["encoder"], engines["unet"], engines["decoder"]))
+    looks = [str(look["prompt"]) for look in material.parts.extra.get("looks", ())] or list(PROMPTS)
+    return samples_of(bare, sample_pictures(folder, material.size_px), looks)
 
 
 def _digest(folder: Path, parts: folders.Parts) -> str:
