@@ -131,9 +131,10 @@ class OpenVinoEngine:
         compiled = {way: self._model(key, way) for way in ways}
         calls = Calls(self._network, key, compiled, cost.RowPlan("batch", key[0][0]))
         runs = [lambda way=way: calls.run(way) for way in ways]
-        times = cost.measure(runs, time.perf_counter_ns, alone=self._run_lock)
-        plan = cost.row_plan(key[0][0], *times)
-        if self._is_large:  # two compiled models of it are too much to hold for a look now and then
+        batch_ms, rows_ms = cost.measure(runs, time.perf_counter_ns, alone=self._run_lock)
+        is_exact = self.info.precision == "fp32"
+        plan = cost.row_plan(key[0][0], batch_ms, rows_ms, gain=cost.GAIN if is_exact else cost.APART_GAIN)
+        if self._is_large or not is_exact:  # too much to hold for a look now and then, or seen when it turns
             self._models.drop(key, streams=1 if plan.way == "rows" else cost.STREAMS)
             return Calls(self._network, key, {plan.way: compiled[plan.way]}, plan)
         calls.watch = cost.RowWatch(plan)

@@ -23,6 +23,8 @@ def test_the_faster_way_is_taken_and_said():
 def test_a_near_tie_goes_to_one_call():
     assert cost.row_plan(2, [100.0], [98.0]).way == "batch"
     assert cost.row_plan(2, [100.0], [96.0]).way == "rows"
+    assert cost.row_plan(2, [100.0], [90.0], gain=cost.APART_GAIN).way == "batch"
+    assert cost.row_plan(2, [100.0], [84.0], gain=cost.APART_GAIN).way == "rows"
 
 
 def test_one_interrupted_call_decides_nothing():

@@ -151,10 +151,18 @@ def test_a_batch_turns_to_the_other_way_without_changing_its_numbers_or_memory(m
     assert len(pointers) == 1
 
 
-def test_of_a_large_network_one_way_is_held(monkeypatch):
-    monkeypatch.setattr(openvino_engine, "CACHED_BYTES", 1000)
+BF16 = pytest.mark.skipif(
+    "BF16" not in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"),
+    reason="this processor has no bf16",
+)
+
+
+@pytest.mark.parametrize("why", ["large", pytest.param("rounded", marks=BF16)])
+def test_where_turning_costs_or_shows_one_way_is_held(monkeypatch, why):
+    monkeypatch.setattr(openvino_engine, "CACHED_BYTES", 1000 if why == "large" else 1 << 30)
     network = nets.network("unet-pooled")
-    engine = engine_of(network, threads=2)
+    precision = "fp32" if why == "large" else "bf16"
+    engine = openvino_engine.build(network, precision=precision, threads=2)
     engine.warm(nets.shapes(network, rows=2))
     (calls,) = engine._calls.values()
     assert list(calls._requests) == [calls.watch.plan.way]
@@ -209,10 +217,7 @@ def test_a_precision_it_does_not_know_is_refused():
         openvino_engine.build(nets.doubler(), precision="fp16")
 
 
-@pytest.mark.skipif(
-    "BF16" not in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"),
-    reason="this processor has no bf16",
-)
+@BF16
 @pytest.mark.parametrize("name", nets.NAMES)
 def test_bf16_stays_close(name):
     network = nets.network(name)
