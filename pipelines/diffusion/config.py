@@ -68,7 +68,7 @@ class PaintConfig(BaseModel):
         description="Catalog id, hub:owner/name, or folder.",
         json_schema_extra=ADVANCED,
     )
-    engine: Literal["auto", "openvino", "torch", "torch-compile", "tensorrt"] = Field(
+    engine: Literal["auto", "openvino", "torch", "torch-compile", "onnx", "tensorrt"] = Field(
         default="auto",
         description='What runs the networks; "auto" takes the fastest that works here.',
         json_schema_extra=ADVANCED,

@@ -68,7 +68,7 @@ def choose(
     unknown name, EngineUnavailable or EngineBuildFailed when the named back end, or every one of them, was
     refused.
     """
-    device = device or _device()
+    device = device or default_device()
     order = ORDER[device] if wanted == "auto" else (wanted,)
     known = builders if builders is not None else BUILT_IN
     if wanted != "auto" and wanted not in known:
@@ -159,7 +159,8 @@ def _first_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {text[0].rstrip('.')}" if text else type(error).__name__
 
 
-def _device() -> str:
+def default_device() -> str:
+    """Return "cuda" where torch sees a GPU, else "cpu"."""
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
