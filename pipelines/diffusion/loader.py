@@ -67,12 +67,17 @@ def load_painter(
     precision: str = "auto",
     size_px: int = 256,
     report: Callable[[str], None] = lambda sentence: None,
+    behind: bool = False,
 ) -> Painter:
     """Load the model in `folder` for pictures of `size_px`; takes seconds, `report` hears what is going on.
+
+    With `behind`, engines that are slow to build are built while others paint, and taken when they are ready:
+    for live pictures, not for work that has to come out the same twice.
 
     Raises ModelError or ModelCorrupt for the folder, ConfigError for a size that the model cannot have,
     EngineError when no engine (or not the one named) can run it.
     """
+    from pipelines.engines.background import choose_and_improve
     from pipelines.engines.choose import choose
 
     material = read_material(folder, size_px=size_px, report=report)
@@ -81,7 +86,7 @@ def load_painter(
         report("Encoder and decoder are rounded to int8; the UNet is not, since there it shows.")
 
     def engine_of(name: str) -> Any:
-        return choose(
+        return (choose_and_improve if behind else choose)(
             material.networks[name],
             wanted=engine,
             precision=material.precision(name, precision),

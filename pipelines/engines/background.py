@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING
 from realtime.core.errors import EngineError, VitascopeError
 
 from .base import Engine, EngineInfo, Key, Network, Report, Shapes, key_of, shapes_of
-from .choose import FAULTS, Builder, choose
+from .choose import BUILT_IN, FAULTS, ORDER, Builder, choose, default_device
 
 if TYPE_CHECKING:
     import torch
 
 NS_PER_S = 1_000_000_000
+SLOW = ("tensorrt",)
+"""Back ends that "auto" would begin with, and that take from ten seconds to minutes to build a network."""
 TELL_S = 5.0
 """How often it is said that a build still goes on."""
 
@@ -217,3 +219,49 @@ def improve(
         )
 
     return BackgroundEngine(network, first, wanted, make, report=report, start=start, now_ns=now_ns)
+
+
+def choose_and_improve(
+    network: Network,
+    *,
+    wanted: str = "auto",
+    precision: str = "auto",
+    example: Mapping[str, torch.Tensor],
+    report: Report = lambda sentence: None,
+    device: str | None = None,
+    builders: Mapping[str, Builder] | None = None,
+    start: Start = in_thread,
+    now_ns: Callable[[], int] = time.monotonic_ns,
+) -> Engine:
+    """Return what `choose.choose` would, but serve at once where "auto" begins with one slow to build.
+
+    Not for work that has to come out the same twice: when the engines change over is a matter of chance. A
+    back end that is asked for by name is waited for. Raises as `choose` does.
+    """
+    device = device or default_device()
+    known = BUILT_IN if builders is None else builders
+    slow = next((name for name in ORDER[device] if name in SLOW and name in known), "")
+    quick = {name: build for name, build in known.items() if not (slow and wanted == "auto" and name in SLOW)}
+    first = choose(
+        network,
+        wanted=wanted,
+        precision=precision,
+        example=example,
+        report=report,
+        device=device,
+        builders=quick,
+    )
+    if wanted != "auto" or not slow:
+        return first
+    return improve(
+        network,
+        first,
+        wanted=slow,
+        precision=precision,
+        example=example,
+        report=report,
+        device=device,
+        builders=known,
+        start=start,
+        now_ns=now_ns,
+    )

@@ -69,8 +69,8 @@ def choose(
     refused.
     """
     device = device or default_device()
-    order = ORDER[device] if wanted == "auto" else (wanted,)
     known = builders if builders is not None else BUILT_IN
+    order = [name for name in ORDER[device] if name in known] if wanted == "auto" else [wanted]
     if wanted != "auto" and wanted not in known:
         raise ConfigError(f'There is no engine "{wanted}".', hint=f"Known: auto, {', '.join(known)}.")
     if precision not in PRECISIONS:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from pipelines.engines import openvino_engine, torch_engine
-from pipelines.engines.background import NS_PER_S, BackgroundEngine, improve
+from pipelines.engines.background import NS_PER_S, BackgroundEngine, choose_and_improve, improve
 from pipelines.engines.base import EngineInfo
 from realtime.core.errors import EngineBuildFailed, EngineError
 
@@ -211,6 +211,34 @@ def test_the_new_engine_goes_through_the_parity_gate(factor, backend):
         ((name, reason),) = engine.info.refused
         assert name == "better"
         assert "relative error 0.05, allowed 0.001" in reason
+
+
+def served(wanted: str, device: str, build: Later) -> object:
+    return choose_and_improve(
+        nets.doubler(),
+        wanted=wanted,
+        precision="fp32",
+        example={"x": X},
+        device=device,
+        builders={name: lambda network, name=name, **rest: Doubling(name) for name in ("torch", "tensorrt")},
+        start=build,
+    )
+
+
+def test_auto_on_a_gpu_serves_with_torch_until_tensorrt_is_built():
+    build = Later()
+    engine = served("auto", "cuda", build)
+    assert (engine.info.backend, engine.run(x=X)["y"].sum()) == ("torch", 20.0)
+    build.now()
+    engine.run(x=X)
+    assert engine.info.backend == "tensorrt"
+
+
+@pytest.mark.parametrize(("wanted", "device"), [("auto", "cpu"), ("torch", "cuda"), ("tensorrt", "cuda")])
+def test_else_nothing_is_built_behind(wanted, device):
+    engine = served(wanted, device, Later())
+    assert isinstance(engine, Doubling)
+    assert engine.info.backend == ("torch" if wanted == "auto" else wanted)
 
 
 def test_with_real_engines_and_a_real_thread_it_runs_on_while_the_other_is_built():
