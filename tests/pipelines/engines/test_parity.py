@@ -1,4 +1,4 @@
-"""Every back end that runs here, in each precision, against torch in fp32: near, and no nearer than can be."""
+"""Each back end that runs here, in each precision, against torch in fp32: near, and no nearer than it can."""
 
 from __future__ import annotations
 
