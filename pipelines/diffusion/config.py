@@ -299,13 +299,13 @@ class PaintConfig(BaseModel):
         description="Catalog id, hub:owner/name, or folder.",
         json_schema_extra=ADVANCED,
     )
-    engine: Literal["auto", "openvino", "onnx", "tensorrt", "torch"] = Field(
+    engine: Literal["auto", "openvino", "torch", "torch-compile", "onnx", "tensorrt"] = Field(
         default="auto",
         description='What runs the networks; "auto" takes the fastest that works here.',
         json_schema_extra=ADVANCED,
     )
-    precision: Literal["auto", "fp32", "bf16"] = Field(
+    precision: Literal["auto", "fp32", "bf16", "fp16", "int8"] = Field(
         default="auto",
-        description="Number format of the networks; bf16 is faster where the processor knows it.",
+        description='Number format of the networks; "auto" is bf16 where the processor computes in it.',
         json_schema_extra=ADVANCED,
     )

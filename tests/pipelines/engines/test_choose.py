@@ -85,6 +85,7 @@ def test_a_broken_back_end_is_passed_over_with_its_reason(fault):
         example=EXAMPLE,
         report=told.append,
         device="cpu",
+        has_bf16=False,
         builders={"openvino": build, "torch": torch_engine.build},
     )
     assert engine.info.backend == "torch"
@@ -123,6 +124,7 @@ def test_a_refused_engine_is_closed():
         nets.doubler(),
         example=EXAMPLE,
         device="cpu",
+        has_bf16=False,
         builders={"openvino": build, "torch": torch_engine.build},
     )
     assert made[0].is_closed
@@ -131,13 +133,13 @@ def test_a_refused_engine_is_closed():
 def test_when_all_are_refused_each_reason_is_told():
     builders = {"openvino": raises(OSError("no library")), "torch": raises(MemoryError("no room"))}
     with pytest.raises(EngineUnavailable, match=r"openvino: .*no library.* torch: .*no room"):
-        choose(nets.doubler(), example=EXAMPLE, device="cpu", builders=builders)
+        choose(nets.doubler(), example=EXAMPLE, device="cpu", builders=builders, has_bf16=False)
 
 
 @pytest.mark.parametrize("name", nets.NAMES)
 def test_on_a_cpu_openvino_is_taken_first(name):
     network = nets.network(name)
-    engine = choose(network, example=nets.example(network), device="cpu")
+    engine = choose(network, example=nets.example(network), device="cpu", has_bf16=False)
     assert (engine.info.backend, engine.info.precision, engine.info.refused) == ("openvino", "fp32", ())
     assert "agrees with torch" in engine.info.why
 
