@@ -197,6 +197,31 @@ class PaintConfig(BaseModel):
         description="Lower steps and rate before pictures get older than this; 0 leaves them alone.",
         json_schema_extra=ADVANCED,
     )
+    mask: Annotated[str, Live()] = Field(
+        default="",
+        max_length=400,
+        description='Where to paint: a map that a stage before made, such as "mask", or a picture file.',
+        json_schema_extra=ADVANCED,
+    )
+    mask_paints: Annotated[Literal["inside", "outside"], Live()] = Field(
+        default="inside",
+        description="Whether the white of the mask is painted, or the black.",
+        json_schema_extra=ADVANCED,
+    )
+    mask_feather_px: Annotated[int, Live()] = Field(
+        default=16,
+        ge=0,
+        le=256,
+        description="How far, in pixels of the painted picture, the mask's edge is drawn out to both sides.",
+        json_schema_extra=ADVANCED,
+    )
+    mask_outside_strength: Annotated[float, Live()] = Field(
+        default=0.0,
+        ge=0.0,
+        le=1.0,
+        description="Share of the strength where the mask does not paint; 0 keeps the picture there.",
+        json_schema_extra=ADVANCED,
+    )
     model: str = Field(
         default="painter",
         min_length=1,

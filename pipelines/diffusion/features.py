@@ -8,6 +8,7 @@ running session when the settings change.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -16,7 +17,7 @@ from realtime.core.frame import Frame
 
 from .config import PaintConfig
 from .embedding import Words
-from .kits import AddOn
+from .kits import AddOn, Kit
 from .trajectory import Trajectory
 
 if TYPE_CHECKING:
@@ -44,8 +45,16 @@ class Draft:
     """What the first step begins with in place of the reference."""
     painted: float | Tensor | None = None
     """Share of the finished latent that is painted: a number or (1, 1, h, w); None is the model's own."""
+    cells_11HW: Tensor | None = None
+    """Share of the strength that each latent cell is painted with; None is all of it everywhere."""
     extras: dict[str, Any] = field(default_factory=dict)
     """What the kit's add-ons want to know of this frame, by their names."""
+    size_px: int = 0
+    """Side of the square that is painted."""
+    kit: Kit | None = None
+    """The network that the frame will go through."""
+    report: Report = lambda sentence: None
+    """Tell the person who watches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +72,10 @@ class Feature(Protocol):
     """Add something to the painting of one session. Calls come from the painting lane, save `additions`."""
 
     def key(self, config: PaintConfig) -> Hashable | None:
-        """Return all that its additions depend on; None when these settings do not ask for it."""
+        """Return all that its additions depend on; None when these settings do not ask for it.
+
+        () says that it acts and adds nothing to the network, so that no other network is built for it.
+        """
 
     def additions(self, painter: Painter, config: PaintConfig, report: Report) -> Additions:
         """Return what it adds to the network. On a thread of its own; may load models.
@@ -97,8 +109,23 @@ class Nothing:
     def reset(self) -> None: ...
 
 
-MAKERS: Sequence[Callable[[], Feature]] = ()
+def _late(module: str, name: str) -> Callable[[], Feature]:
+    """Import a feature's module when a session is made: it needs this one."""
+
+    def make() -> Feature:
+        made: Feature = getattr(importlib.import_module(f".{module}", __package__), name)()
+        return made
+
+    return make
+
+
+MAKERS: Sequence[Callable[[], Feature]] = (_late("masking", "Masking"),)
 """One line a feature, in the order in which they see a frame."""
+
+
+def network_key(key: Key) -> Key:
+    """Return the part of a key that the network depends on."""
+    return tuple(one for one in key if one[1] != ())
 
 
 class Features:

@@ -162,12 +162,14 @@ class Painter:
         kit: Kit | None = None,
         painted: float | Tensor | None = None,
         start_1CHW: Tensor | None = None,
+        cells_11HW: Tensor | None = None,
         extras: Mapping[str, Any] | None = None,
         version: int = 0,
     ) -> Trajectory:
         """Return the trajectory of a frame whose latent is `reference_1CHW`.
 
-        `painted` (default: what the model makes of the strength) is the share that is painted in the end.
+        `painted` (default: what the model makes of the strength) is the share that is painted in the end;
+        `cells_11HW` is each latent cell's share of the strength.
         """
         return Trajectory(
             stamp,
@@ -179,6 +181,7 @@ class Painter:
             guidance,
             self.levels.painted(wish.strength) if painted is None else painted,
             start_1CHW,
+            None if cells_11HW is None else cells_11HW.to(reference_1CHW.device),
             kit,
             extras or {},
             version,

@@ -210,6 +210,7 @@ class PaintStage:
         if latent_1CHW is None:
             latent_1CHW, start_1CHW = painter.blank(wish, fit.size_px)
         draft = Draft(frame, wish, words, latent_1CHW, start_1CHW, None if start_1CHW is None else 1.0)
+        draft.size_px, draft.kit, draft.report = fit.size_px, fit.kit, self._ctx.report
         self._features.draft(draft, config, fit.features)
         trajectory = painter.start(
             frame.stamp,
@@ -221,6 +222,7 @@ class PaintStage:
             kit=fit.kit,
             painted=draft.painted,
             start_1CHW=draft.start_1CHW,
+            cells_11HW=draft.cells_11HW,
             extras=draft.extras,
             version=self.version,
         )
