@@ -112,6 +112,30 @@ def make_unet(kind: Kind = "painter", channels: int = 4, seed: int = 0, **change
     return unet
 
 
+def make_control_net(path: Path, unet: Any = None, seed: int = 0, **changes: Any) -> Path:
+    """Write a control net folder that fits `unet` (default: that of "sd"), and return it.
+
+    Its last layers, zero in a new one, give residuals of about a third of what they are added to.
+    """
+    from diffusers import ControlNetModel
+
+    torch.manual_seed(seed + 3)
+    net = ControlNetModel.from_unet(
+        unet or make_unet("sd"),
+        conditioning_embedding_out_channels=(8, 8, 8, 16),
+        load_weights_from_unet=False,
+    )
+    net = ControlNetModel(**{**net.config, **changes}).eval()
+    _lively(net)
+    with torch.inference_mode():
+        embed = net.controlnet_cond_embedding
+        _divide(embed.conv_out, embed(torch.rand(2, 3, 64, 64)).std(dim=0).mean().item())
+    for layer in (*net.controlnet_down_blocks, net.controlnet_mid_block):
+        _divide(layer, 3.0)
+    net.save_pretrained(str(path), safe_serialization=True)
+    return path
+
+
 def make_vae(vae: Literal["tiny", "kl"] = "tiny", channels: int = 4, seed: int = 0) -> nn.Module:
     """Return an autoencoder: latents of std about 1, pictures of std about 0.4, 8 pixels a latent cell."""
     from diffusers import AutoencoderKL, AutoencoderTiny

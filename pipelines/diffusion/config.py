@@ -65,6 +65,16 @@ def _indices(text: str) -> str:
     return text
 
 
+def _controls(text: str) -> str:
+    from .controls import controls_of
+
+    try:
+        controls_of(text)
+    except ConfigError as error:
+        raise PydanticCustomError("control", "{says}", {"says": f"{error.message} {error.hint}"}) from None
+    return text
+
+
 Prompt = Annotated[
     str, BeforeValidator(_not_too_long), AfterValidator(_readable), Field(max_length=MAX_PROMPT_CHARS), Live()
 ]
@@ -195,6 +205,12 @@ class PaintConfig(BaseModel):
         ge=0.0,
         le=10_000.0,
         description="Lower steps and rate before pictures get older than this; 0 leaves them alone.",
+        json_schema_extra=ADVANCED,
+    )
+    control: Annotated[str, AfterValidator(_controls), Live()] = Field(
+        default="",
+        max_length=2000,
+        description='Control nets: "map:scale@from-to model", several with |; "edges:0.8 my/canny-net".',
         json_schema_extra=ADVANCED,
     )
     mask: Annotated[str, Live()] = Field(

@@ -119,7 +119,10 @@ def _late(module: str, name: str) -> Callable[[], Feature]:
     return make
 
 
-MAKERS: Sequence[Callable[[], Feature]] = (_late("masking", "Masking"),)
+MAKERS: Sequence[Callable[[], Feature]] = (
+    _late("control", "ControlNets"),
+    _late("masking", "Masking"),
+)
 """One line a feature, in the order in which they see a frame."""
 
 

@@ -93,6 +93,7 @@ class PaintStage:
         models=("model",),
         together=paint_together,
         says="Repaints each picture in the words of a prompt.",
+        files=("control", "mask"),
     )
 
     def __init__(self) -> None:
