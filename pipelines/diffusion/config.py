@@ -213,6 +213,25 @@ class PaintConfig(BaseModel):
         description='Control nets: "map:scale@from-to model", several with |; "edges:0.8 my/canny-net".',
         json_schema_extra=ADVANCED,
     )
+    image_prompt: Annotated[str, Live()] = Field(
+        default="",
+        max_length=400,
+        description="A picture file whose content and style the painting takes up; empty for none.",
+        json_schema_extra=ADVANCED,
+    )
+    image_prompt_scale: Annotated[float, Live()] = Field(
+        default=0.6,
+        ge=0.0,
+        le=2.0,
+        description="How strongly the image prompt acts; 0 is as without.",
+        json_schema_extra=ADVANCED,
+    )
+    image_prompt_model: Annotated[str, Live()] = Field(
+        default="",
+        max_length=400,
+        description="An IP-Adapter that fits the model: its .safetensors file; image_encoder/ lies beside.",
+        json_schema_extra=ADVANCED,
+    )
     mask: Annotated[str, Live()] = Field(
         default="",
         max_length=400,

@@ -121,6 +121,7 @@ def _late(module: str, name: str) -> Callable[[], Feature]:
 
 MAKERS: Sequence[Callable[[], Feature]] = (
     _late("control", "ControlNets"),
+    _late("image_prompt", "ImagePrompt"),
     _late("masking", "Masking"),
 )
 """One line a feature, in the order in which they see a frame."""

@@ -93,7 +93,7 @@ class PaintStage:
         models=("model",),
         together=paint_together,
         says="Repaints each picture in the words of a prompt.",
-        files=("control", "mask"),
+        files=("control", "image_prompt", "image_prompt_model", "mask"),
     )
 
     def __init__(self) -> None:
