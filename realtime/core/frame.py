@@ -59,8 +59,9 @@ class Frame:
     pixels: npt.NDArray[np.uint8]
     """(H, W, 3) RGB, C-contiguous; made read-only here, since several readers share it."""
     maps: Mapping[str, Map] = field(default_factory=dict)
-    """What stages before made of the same view, by name, at any size and read-only: a grey map (H, W), uint8
-    or float32 from 0 to 1; a picture (H, W, 3), uint8 RGB; a motion (H, W, 2), float32, in its own pixels."""
+    """What stages before made of the whole view, by name, read-only, of any size with the same ratio of
+    sides: a grey map (H, W), uint8 or float32 from 0 to 1; a picture (H, W, 3), uint8 RGB; a motion
+    (H, W, 2), float32, in its own pixels."""
 
     def __post_init__(self) -> None:
         shape, kind = self.pixels.shape, self.pixels.dtype
