@@ -154,15 +154,17 @@ def load_net(model: str, painter: Painter, config: PaintConfig, report: Report) 
     folder = Path(locate(model))
     report(f"Reading the control net {folder.name}.")
     net = read_control_net(folder)
+    side_px = float(config.size_px)
+    sizes_16 = torch.tensor([[side_px, side_px, 0.0, 0.0, side_px, side_px]])  # SDXL: made, cut, wanted
 
     def time(embedding: Embedding, t: float) -> Tensor:
-        more = {name: value.cpu() for name, value in embedding.more.items()}
+        pooled = embedding.more.get("pooled")
         return time_embedding(
             net,
             torch.tensor([t]),
             embedding.context_1TD.cpu(),
-            pooled_BP=more.get("pooled"),
-            size_ids_B6=more.get("size_ids"),
+            pooled_BP=None if pooled is None else pooled.cpu(),
+            size_ids_B6=embedding.more.get("size_ids", sizes_16).cpu(),
         ).to(painter.device)
 
     words = painter.book.words("", "").prompt

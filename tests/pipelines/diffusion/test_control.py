@@ -297,7 +297,7 @@ def test_the_net_itself_is_diffusers(tmp_path: Path, is_xl: bool, order: str) ->
     assert shapes_said == [tuple(one.shape) for one in ours]
 
 
-def test_openvino_runs_a_control_net_too(atelier: Atelier) -> None:
+def test_openvino_runs_a_control_net_and_the_unet_that_it_steers(atelier: Atelier) -> None:
     pytest.importorskip("openvino")
     net = nets.read_control_net(atelier.edges)
     from pipelines.engines.choose import choose
@@ -307,6 +307,12 @@ def test_openvino_runs_a_control_net_too(atelier: Atelier) -> None:
     example = {name: torch.rand(shape, generator=draw) for name, shape in shapes.items()}
     engine = choose(nets.control_network(net, ""), wanted="openvino", precision="fp32", example=example)
     assert engine.info.backend == "openvino"  # its gate compared it with torch
+    extension = nets.ControlInputs(nets.residuals_of(net))
+    network = networks.unet_network(tiny.make_unet("sd"), "", [extension])
+    given = zip(extension.inputs, extension.example(1, 8), strict=True)
+    more = {spec.name: tensor for spec, tensor in given}
+    example = {**{name: example[name] for name in ("latent", "emb", "context")}, **more}
+    assert choose(network, wanted="openvino", precision="fp32", example=example).info.backend == "openvino"
 
 
 def test_what_is_no_fitting_net_is_refused_with_a_sentence(atelier: Atelier, tmp_path: Path) -> None:

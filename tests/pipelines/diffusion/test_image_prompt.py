@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 import pytest
 import torch
+from diffusers import ControlNetModel
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from transformers import CLIPVisionModelWithProjection
@@ -80,9 +82,15 @@ class Adapted:
         # The oracle runs the prompt and then, with guidance, the negative prompt.
         seen = self.rows[self.calls % 2 if self.is_guided else 0]
         self.calls += 1
-        return self.unet(x, t, context, added_cond_kwargs={"image_embeds": [seen[:, None]]})
+        more: dict[str, Any] = {"added_cond_kwargs": {"image_embeds": [seen[:, None]]}}
+        if self.steered_by is not None:
+            net, hint = self.steered_by
+            down, middle = net(x, t, context, hint, 0.8, return_dict=False)
+            more |= {"down_block_additional_residuals": down, "mid_block_additional_residual": middle}
+        return self.unet(x, t, context, **more)
 
     is_guided = False
+    steered_by: tuple[Any, torch.Tensor] | None = None
 
 
 @dataclass
@@ -123,6 +131,7 @@ class Atelier:
     ) -> torch.Tensor:
         unet = Adapted(self.oracle.parts.unet, self.adapters[kind], self.pictures[which], scale)
         unet.is_guided = "guidance_scale" in more
+        unet.steered_by = more.pop("steered_by", None)
         oracle = replace(self.oracle, parts=replace(self.oracle.parts, unet=unet))
         timesteps = stage.painter.levels.timesteps(steps, 0.5)
         return oracle.paint(picture(seq, SIDE, SIDE), "oil", timesteps, **more)
@@ -186,6 +195,16 @@ def test_the_scale_is_live_and_0_is_as_without(atelier: Atelier) -> None:
     stage.process(seen(1))
     assert off(stage.latents[0], plain.latents[0]) < ATOL
     assert off(stage.latents[1], atelier.expected(stage, 1, 1.5)) < ATOL
+
+
+def test_a_control_net_acts_beside_it(atelier: Atelier, tmp_path: Path) -> None:
+    folder = tiny.make_control_net(tmp_path / "net")
+    stage = atelier.open(control=f"edges:0.8 {folder}")
+    stage.process(seen(1))
+    edges = np.repeat(cv2.Canny(picture(1, SIDE, SIDE), 100, 200)[None, None], 3, 1)
+    steered = ControlNetModel.from_pretrained(folder).eval(), torch.from_numpy(edges).float() / 255
+    assert off(stage.latents[0], atelier.expected(stage, 1, 0.6, steered_by=steered)) < ATOL
+    assert off(stage.latents[0], atelier.expected(stage, 1, 0.6)) > 10 * ATOL
 
 
 def test_sessions_with_other_pictures_and_scales_share_a_call(atelier: Atelier) -> None:
