@@ -169,8 +169,14 @@ class Painter:
         """Return the trajectory of a frame whose latent is `reference_1CHW`.
 
         `painted` (default: what the model makes of the strength) is the share that is painted in the end;
-        `cells_11HW` is each latent cell's share of the strength.
+        `cells_11HW` is each latent cell's share of the strength. A translator's painting is mixed with the
+        frame by it in the end: steps that see half a photograph and half a painting lead it astray.
         """
+        share = self.levels.painted(wish.strength) if painted is None else painted
+        if cells_11HW is not None:
+            cells_11HW = cells_11HW.to(reference_1CHW.device)
+            if self.levels.translates:
+                share, cells_11HW = share * cells_11HW, None
         return Trajectory(
             stamp,
             session,
@@ -179,9 +185,9 @@ class Painter:
             reference_1CHW,
             words,
             guidance,
-            self.levels.painted(wish.strength) if painted is None else painted,
+            share,
             start_1CHW,
-            None if cells_11HW is None else cells_11HW.to(reference_1CHW.device),
+            cells_11HW,
             kit,
             extras or {},
             version,
