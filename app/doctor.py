@@ -265,6 +265,9 @@ def _models(settings: Settings, registry: Registry) -> Iterator[Row]:
     for node in settings.graph.nodes.values():
         for key in registry.spec(node.stage).models:
             model = str(getattr(settings.stage(node.stage), key))
+            if not model:
+                yield Row(f"Model of {node.stage}", None, f"stages.{node.stage}.{key} names none")
+                continue
             try:
                 folder = locate(model)
             except VitascopeError as error:

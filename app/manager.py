@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from realtime.core.clock import Clock, MonotonicClock
 from realtime.core.errors import SessionError, VitascopeError
-from realtime.core.stage import StageContext
+from realtime.core.stage import StageContext, StageSpec
 
 from . import events
 from .bodies import FromCamera, FromClient, FromFile, FromPattern
@@ -122,7 +122,13 @@ class SessionManager:
 
         context = StageContext(session_id[:6], self.clock, self.house.shared, report)
         wiring = Wiring(
-            self.settings, self.registry, self.house, context, changes=changes or {}, on_error=trouble
+            self.settings,
+            self.registry,
+            self.house,
+            context,
+            changes=changes or {},
+            on_error=trouble,
+            held=() if is_local else self._own().files,
         )
         make_source, let_go = self._source(source)
         session = Session(
@@ -214,16 +220,21 @@ class SessionManager:
         let_go()
 
     def _check_models(self, changes: Mapping[str, Any]) -> None:
-        """Raise NotAllowed for another model than the server's: its name can be any folder here."""
-        graph = self.settings.graph
-        stage = graph.nodes[graph.output].stage
-        for key in self.registry.spec(stage).models:
+        """Raise NotAllowed for another model or file than the server's: its name can be any path here."""
+        spec, stage = self._own(), self.settings.graph.nodes[self.settings.graph.output].stage
+        for key in (*spec.models, *spec.files):
             own = getattr(self.settings.stage(stage), key)
             if changes.get(key, own) != own:
+                what = "model" if key in spec.models else key
                 raise NotAllowed(
-                    "Only someone at the server's own machine may choose another model.",
+                    f"Only someone at the server's own machine may choose another {what}.",
                     hint=f"Leave {key} as it is.",
                 )
+
+    def _own(self) -> StageSpec:
+        """Return the description of the output stage, whose settings clients may change."""
+        graph = self.settings.graph
+        return self.registry.spec(graph.nodes[graph.output].stage)
 
     def _source(
         self, spec: FromClient | FromPattern | FromFile | FromCamera

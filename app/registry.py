@@ -17,6 +17,10 @@ from realtime.core.stage import Stage, StageSpec
 
 STAGES: Mapping[str, str] = {
     "paint": "pipelines.diffusion.stage:PaintStage",
+    "edges": "pipelines.maps.edges:EdgesStage",
+    "depth": "pipelines.maps.depth:DepthStage",
+    "pose": "pipelines.maps.pose:PoseStage",
+    "mask": "pipelines.maps.mask:MaskStage",
 }
 
 

@@ -8,7 +8,7 @@ same.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -89,8 +89,8 @@ class Wiring:
     """Build the graph of `settings` and change its settings while it runs.
 
     `changes` are settings of the output stage laid over those of `settings`. A `live` graph forgets pictures
-    when it is late; one that is not makes `put` wait and loses none. Raises ConfigError for a graph or a
-    value that cannot be.
+    when it is late; one that is not makes `put` wait and loses none. Settings that are `held` cannot change
+    while it runs. Raises ConfigError for a graph or a value that cannot be.
     """
 
     def __init__(
@@ -103,6 +103,7 @@ class Wiring:
         changes: Mapping[str, Any] | None = None,
         on_error: Callable[[VitascopeError], None] | None = None,
         live: bool = True,
+        held: Sequence[str] = (),
     ) -> None:
         graph = settings.graph
         self._lanes = house.lanes
@@ -110,6 +111,7 @@ class Wiring:
         self._name = graph.output
         self._inputs = {name: node.input for name, node in graph.nodes.items()}
         self._config = changed(settings.stage(graph.nodes[graph.output].stage), changes or {})
+        self._held = tuple(held)
         self._configuring = threading.Lock()
         nodes = []
         for name, node in graph.nodes.items():
@@ -180,7 +182,7 @@ class Wiring:
         Raises ConfigError for a name, a value or a setting that cannot change while it runs.
         """
         with self._configuring:
-            config = changed(self._config, changes, is_running=True)
+            config = changed(self._config, changes, is_running=True, held=self._held)
             self._graph.configure(self._name, config)
             self._config = config
 
@@ -232,10 +234,12 @@ class Wiring:
         return way
 
 
-def changed(config: BaseModel, changes: Mapping[str, Any], *, is_running: bool = False) -> BaseModel:
+def changed(
+    config: BaseModel, changes: Mapping[str, Any], *, is_running: bool = False, held: Sequence[str] = ()
+) -> BaseModel:
     """Return `config` with `changes`. Raises ConfigError: a sentence, and the nearest right name.
 
-    While it runs only `Live` fields may get another value.
+    While it runs only `Live` fields may get another value, and of them none that is `held`.
     """
     schema = type(config)
     try:
@@ -250,6 +254,9 @@ def changed(config: BaseModel, changes: Mapping[str, Any], *, is_running: bool =
     if fixed:
         verb = "applies" if len(fixed) == 1 else "apply"
         raise ConfigError(f"{', '.join(fixed)} {verb} after restart.", hint="Start a new session with it.")
+    kept = [name for name in held if is_running and getattr(new, name) != getattr(config, name)]
+    if kept:
+        raise ConfigError(f"Only someone at the server's own machine may set {', '.join(kept)}.")
     return new
 
 

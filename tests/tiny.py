@@ -112,6 +112,80 @@ def make_unet(kind: Kind = "painter", channels: int = 4, seed: int = 0, **change
     return unet
 
 
+def make_control_net(path: Path, unet: Any = None, seed: int = 0, **changes: Any) -> Path:
+    """Write a control net folder that fits `unet` (default: that of "sd"), and return it.
+
+    Its last layers, zero in a new one, give residuals of about a third of what they are added to.
+    """
+    from diffusers import ControlNetModel
+
+    torch.manual_seed(seed + 3)
+    net = ControlNetModel.from_unet(
+        unet or make_unet("sd"),
+        conditioning_embedding_out_channels=(8, 8, 8, 16),
+        load_weights_from_unet=False,
+    )
+    net = ControlNetModel(**{**net.config, **changes}).eval()
+    _lively(net)
+    with torch.inference_mode():
+        embed = net.controlnet_cond_embedding
+        _divide(embed.conv_out, embed(torch.rand(2, 3, 64, 64)).std(dim=0).mean().item())
+    for layer in (*net.controlnet_down_blocks, net.controlnet_mid_block):
+        _divide(layer, 3.0)
+    net.save_pretrained(str(path), safe_serialization=True)
+    return path
+
+
+def make_image_adapter(folder: Path, unet: Any = None, kind: str = "plain", seed: int = 0) -> Path:
+    """Write an IP-Adapter that fits `unet` (default: that of "sd") with its vision encoder; return its file.
+
+    `kind` is "plain" (4 tokens of one embedding) or "plus" (5 tokens of all parts' embeddings).
+    """
+    from safetensors.torch import save_file
+    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+    unet = unet or make_unet("sd")
+    torch.manual_seed(seed + 4)
+    vision = CLIPVisionModelWithProjection(
+        CLIPVisionConfig(
+            hidden_size=48, intermediate_size=64, num_hidden_layers=3, num_attention_heads=4,
+            image_size=32, patch_size=8, projection_dim=24,
+        )
+    ).eval()  # fmt: skip
+    _lively(vision)
+    vision.save_pretrained(str(folder / "image_encoder"), safe_serialization=True)
+
+    def drawn(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape) / shape[-1] ** 0.5
+
+    if kind == "plain":
+        held = {"proj.weight": drawn(4 * TEXT_DIM, 24), "proj.bias": drawn(4 * TEXT_DIM)}
+    else:
+        shapes: dict[str, tuple[int, ...]] = {
+            "latents": (1, 5, 64), "proj_in.weight": (64, 48), "proj_in.bias": (64,),
+            "proj_out.weight": (TEXT_DIM, 64), "proj_out.bias": (TEXT_DIM,),
+        }  # fmt: skip
+        for layer in (f"layers.{k}" for k in range(4)):
+            shapes |= {
+                f"{layer}.0.to_q.weight": (64, 64), f"{layer}.0.to_kv.weight": (128, 64),
+                f"{layer}.0.to_out.weight": (64, 64), f"{layer}.1.1.weight": (256, 64),
+                f"{layer}.1.3.weight": (64, 256),
+            }  # fmt: skip
+        held = {name: drawn(*shape) for name, shape in shapes.items()}
+    deep = [f"layers.{k}.{name}" for k in range(4) for name in ("0.norm1", "0.norm2", "1.0")]
+    for name in ["norm"] if kind == "plain" else ["norm_out", *deep]:
+        size = TEXT_DIM if name.startswith("norm") else 64
+        held |= {f"{name}.weight": torch.ones(size), f"{name}.bias": torch.zeros(size)}
+    state = {f"image_proj.{name}": value for name, value in held.items()}
+    names = [name for name in unet.attn_processors if name.endswith("attn2.processor")]
+    for place, name in enumerate(names):
+        width = unet.get_submodule(name.removesuffix(".processor")).to_k.out_features
+        for part in "kv":
+            state[f"ip_adapter.{2 * place + 1}.to_{part}_ip.weight"] = drawn(width, TEXT_DIM)
+    save_file(state, str(folder / "adapter.safetensors"))
+    return folder / "adapter.safetensors"
+
+
 def make_vae(vae: Literal["tiny", "kl"] = "tiny", channels: int = 4, seed: int = 0) -> nn.Module:
     """Return an autoencoder: latents of std about 1, pictures of std about 0.4, 8 pixels a latent cell."""
     from diffusers import AutoencoderKL, AutoencoderTiny

@@ -75,6 +75,16 @@ def _loras(text: str) -> str:
     return text
 
 
+def _controls(text: str) -> str:
+    from .controls import controls_of
+
+    try:
+        controls_of(text)
+    except ConfigError as error:
+        raise PydanticCustomError("control", "{says}", {"says": f"{error.message} {error.hint}"}) from None
+    return text
+
+
 Prompt = Annotated[
     str, BeforeValidator(_not_too_long), AfterValidator(_readable), Field(max_length=MAX_PROMPT_CHARS), Live()
 ]
@@ -290,6 +300,56 @@ class PaintConfig(BaseModel):
         ge=0.0,
         le=1.0,
         description="Share that must be as in the last whole picture, else a picture is painted whole.",
+        json_schema_extra=ADVANCED,
+    )
+    control: Annotated[str, AfterValidator(_controls), Live()] = Field(
+        default="",
+        max_length=2000,
+        description='Control nets: "map:scale@from-to model", several with |; "edges:0.8 my/canny-net".',
+        json_schema_extra=ADVANCED,
+    )
+    image_prompt: Annotated[str, Live()] = Field(
+        default="",
+        max_length=400,
+        description="A picture file whose content and style the painting takes up; empty for none.",
+        json_schema_extra=ADVANCED,
+    )
+    image_prompt_scale: Annotated[float, Live()] = Field(
+        default=0.6,
+        ge=0.0,
+        le=2.0,
+        description="How strongly the image prompt acts; 0 is as without.",
+        json_schema_extra=ADVANCED,
+    )
+    image_prompt_model: Annotated[str, Live()] = Field(
+        default="",
+        max_length=400,
+        description="An IP-Adapter that fits the model: its .safetensors file; image_encoder/ lies beside.",
+        json_schema_extra=ADVANCED,
+    )
+    mask: Annotated[str, Live()] = Field(
+        default="",
+        max_length=400,
+        description='Where to paint: a map that a stage before made, such as "mask", or a picture file.',
+        json_schema_extra=ADVANCED,
+    )
+    mask_paints: Annotated[Literal["inside", "outside"], Live()] = Field(
+        default="inside",
+        description="Whether the white of the mask is painted, or the black.",
+        json_schema_extra=ADVANCED,
+    )
+    mask_feather_px: Annotated[int, Live()] = Field(
+        default=16,
+        ge=0,
+        le=256,
+        description="How far, in pixels of the painted picture, the mask's edge is drawn out to both sides.",
+        json_schema_extra=ADVANCED,
+    )
+    mask_outside_strength: Annotated[float, Live()] = Field(
+        default=0.0,
+        ge=0.0,
+        le=1.0,
+        description="Share of the strength where the mask does not paint; 0 keeps the picture there.",
         json_schema_extra=ADVANCED,
     )
     model: str = Field(

@@ -17,7 +17,7 @@ from realtime.core.frame import Frame
 
 from .config import PaintConfig
 from .embedding import Words
-from .kits import AddOn
+from .kits import AddOn, Kit
 from .levels import NoiseLevels
 from .motion import Map
 from .trajectory import Trajectory
@@ -55,6 +55,14 @@ class Draft:
     """What the kit's add-ons want to know of this frame, by their names."""
     levels: NoiseLevels | None = None
     """What the model makes of the wish."""
+    cells_11HW: Tensor | None = None
+    """Share of the strength that each latent cell is painted with; None is all of it everywhere."""
+    size_px: int = 0
+    """Side of the square that is painted."""
+    kit: Kit | None = None
+    """The network that the frame will go through."""
+    report: Report = lambda sentence: None
+    """Tell the person who watches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +97,10 @@ class Feature(Protocol):
     """Add something to the painting of one session. Calls come from the painting lane, save `additions`."""
 
     def key(self, config: PaintConfig) -> Hashable | None:
-        """Return all that its additions depend on; None when these settings do not ask for it."""
+        """Return all that its additions depend on; None when these settings do not ask for it.
+
+        () says that it acts and adds nothing to the network, so that no other network is built for it.
+        """
 
     def additions(self, painter: Painter, config: PaintConfig, report: Report) -> Additions:
         """Return what it adds to the network. On a thread of its own; may load models.
@@ -126,6 +137,9 @@ class Nothing:
 MAKERS: Sequence[str] = (
     "loras:Loras",
     "embedded_guidance:EmbeddedGuidance",
+    "control:ControlNets",
+    "image_prompt:ImagePrompt",
+    "masking:Masking",
     "memory:Memory",
     "cross_frame:CrossFrame",
     "reuse:Reuse",
@@ -139,6 +153,11 @@ def _maker(name: str) -> Callable[[], Feature]:
     file, _, kind = name.partition(":")
     make: Callable[[], Feature] = getattr(importlib.import_module(f"pipelines.diffusion.{file}"), kind)
     return make
+
+
+def network_key(key: Key) -> Key:
+    """Return the part of a key that the network depends on."""
+    return tuple(one for one in key if one[1] != ())
 
 
 class Features:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from realtime.core.errors import VitascopeError
 
 from .config import PaintConfig
-from .features import Features, Key
+from .features import Features, Key, network_key
 from .kits import Kit
 from .painter import Painter
 
@@ -72,7 +72,9 @@ class Fitting:
         painter, key = self._painter, self._features.key(config)
 
         def make() -> Fit:
-            kit = painter.kit(key, lambda: self._features.additions(painter, config, self._report))
+            kit = painter.kit(
+                network_key(key), lambda: self._features.additions(painter, config, self._report)
+            )
             painter.warm(1, rows, config.size_px, kit)
             for note in painter.notes(key):
                 self._report(note)

@@ -55,7 +55,10 @@ class AddOn(Protocol):
         """Take what it wants of the call's outputs; they are overwritten by the next call."""
 
     def shapes(self, rows: int, side: int) -> Mapping[str, tuple[int, ...]]:
-        """Return the shapes of its inputs for `rows` rows of latents `side` cells high and wide."""
+        """Return the shapes of its inputs for `rows` rows of latents `side` cells high and wide.
+
+        Asked while a kit is made ready, beside the painting lane: engines of its own are built here.
+        """
 
     def close(self) -> None:
         """Give its memory back."""

@@ -216,6 +216,7 @@ class Painter:
         kit: Kit | None = None,
         painted: float | Tensor | None = None,
         start_1CHW: Tensor | None = None,
+        cells_11HW: Tensor | None = None,
         extras: Mapping[str, Any] | None = None,
         kept_1CHW: Tensor | None = None,
         way_SS2: Map | None = None,
@@ -224,9 +225,16 @@ class Painter:
     ) -> Trajectory:
         """Return the trajectory of a frame whose latent is `reference_1CHW`.
 
-        `painted` (default: what the model makes of the strength) is the share that is painted in the end.
+        `painted` (default: what the model makes of the strength) is the share that is painted in the end;
+        `cells_11HW` is each latent cell's share of the strength. A translator's painting is mixed with the
+        frame by it in the end: steps that see half a photograph and half a painting lead it astray.
         `way_SS2` is how far the noise has moved with the picture.
         """
+        share = self.levels.painted(wish.strength) if painted is None else painted
+        if cells_11HW is not None:
+            cells_11HW = cells_11HW.to(reference_1CHW.device)
+            if self.levels.translates:
+                share, cells_11HW = share * cells_11HW, None
         noise_NCHW = self.noises.blended(wish.seeds, len(wish), int(reference_1CHW.shape[-1]))
         if way_SS2 is not None:
             noise_NCHW = moved_noise(noise_NCHW, way_SS2)
@@ -238,8 +246,9 @@ class Painter:
             reference_1CHW,
             words,
             guidance,
-            self.levels.painted(wish.strength) if painted is None else painted,
+            share,
             start_1CHW,
+            cells_11HW,
             kit,
             extras or {},
             kept_1CHW,

@@ -7,7 +7,7 @@ any size, also odd ones and ones that change, so become the same tensor.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import cv2
 import numpy as np
@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Pixels = npt.NDArray[np.uint8]
+Kind = TypeVar("Kind", bound=np.generic)
 
 
-def square(pixels: Pixels, side_px: int) -> Pixels:
-    """Return the largest centred square of `pixels` (H, W, 3) as (side_px, side_px, 3)."""
+def square(pixels: npt.NDArray[Kind], side_px: int) -> npt.NDArray[Kind]:
+    """Return the largest centred square of `pixels` (H, W, 3) as (side_px, side_px, 3); also of a map."""
     height, width = pixels.shape[:2]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
@@ -28,7 +29,8 @@ def square(pixels: Pixels, side_px: int) -> Pixels:
     if side == side_px:
         return centre
     how = cv2.INTER_AREA if side > side_px else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(centre, (side_px, side_px), interpolation=how), np.uint8)
+    scaled: Any = cv2.resize(cast(Any, centre), (side_px, side_px), interpolation=how)
+    return np.asarray(scaled, pixels.dtype)
 
 
 def to_numbers(pictures: Sequence[Pixels]) -> Tensor:

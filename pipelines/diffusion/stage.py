@@ -98,6 +98,7 @@ class PaintStage:
         models=("model",),
         together=paint_together,
         says="Repaints each picture in the words of a prompt.",
+        files=("control", "image_prompt", "image_prompt_model", "mask"),
     )
 
     def __init__(self) -> None:
@@ -259,6 +260,7 @@ class PaintStage:
             latent_1CHW, start_1CHW = painter.blank(wish, fit.size_px)
         draft = Draft(frame, wish, words, latent_1CHW, start_1CHW, None if start_1CHW is None else 1.0)
         draft.levels = painter.levels
+        draft.size_px, draft.kit, draft.report = fit.size_px, fit.kit, self._ctx.report
         self._features.draft(draft, config, fit.features)
         trajectory = painter.start(
             frame.stamp,
@@ -270,6 +272,7 @@ class PaintStage:
             kit=fit.kit,
             painted=draft.painted,
             start_1CHW=draft.start_1CHW,
+            cells_11HW=draft.cells_11HW,
             extras=draft.extras,
             kept_1CHW=draft.kept_1CHW,
             way_SS2=draft.way_SS2,

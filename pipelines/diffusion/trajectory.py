@@ -40,6 +40,8 @@ class Trajectory:
     (1, 1, h, w)."""
     start_1CHW: Tensor | None = None
     """What the first step begins with in place of the reference."""
+    cells_11HW: Tensor | None = None
+    """Which share of its strength each latent cell is painted with, 0 to 1; None is all of it everywhere."""
     kit: Kit | None = None
     """The network that its rows go through, with what is added to it; None is the plain one."""
     extras: Mapping[str, Any] = field(default_factory=dict)
@@ -83,6 +85,10 @@ class Trajectory:
         cleans = [estimate(output, x, step, prediction) for output in outputs]
         raw, self.anchor_1CHW = self.guidance.merge(cleans, x, step, self.anchor_1CHW)
         clean = bounded(raw, x, step)
+        if self.cells_11HW is not None:
+            is_last = self.index + 1 == len(self.schedule)
+            cells_11HW = released(self.cells_11HW, self.schedule[0], step, is_last=is_last)
+            raw, clean = (mixed(self.reference_1CHW, one, cells_11HW) for one in (raw, clean))
         self.index += 1
         if self.is_finished:
             if step.left:
@@ -97,4 +103,23 @@ class Trajectory:
         if isinstance(self.painted, float) and self.painted == 1.0:
             return clean_1CHW
         kept_1CHW = self.reference_1CHW if self.kept_1CHW is None else self.kept_1CHW
-        return kept_1CHW + self.painted * (clean_1CHW - kept_1CHW)
+        return mixed(kept_1CHW, clean_1CHW, self.painted)
+
+
+def mixed(reference: Tensor, clean: Tensor, share: float | Tensor) -> Tensor:
+    """Return the point at `share` of the way from `reference` to `clean`."""
+    return reference + share * (clean - reference)
+
+
+def released(cells_11HW: Tensor, first: Step, step: Step, *, is_last: bool) -> Tensor:
+    """Return how much of each cell's clean estimate counts at `step`, 0 to 1; the rest is the reference.
+
+    Blended latent diffusion (Avrahami et al. 2023, arXiv:2206.02779) with a strength for each cell, as in
+    differential diffusion (Levin and Fried 2023, arXiv:2306.00950): a cell of strength s joins at the first
+    step whose level is at most s times the first one's, and is the reference at the noise of the step until
+    then. Cells that never join are mixed in the end, so that also one step has a soft edge.
+    """
+    reach_11HW = cells_11HW * first.t
+    if is_last:
+        return (reach_11HW / max(step.t, 1e-6)).clamp(max=1.0)
+    return (reach_11HW >= step.t).to(cells_11HW.dtype)

@@ -223,8 +223,9 @@ def time_embedding(
                 raise ModelError("This UNet wants pooled text and size numbers (SDXL), and got none.")
             sizes_BF = unet.add_time_proj(size_ids_B6.flatten()).reshape(len(pooled_BP), -1)
             emb_BE = emb_BE + unet.add_embedding(torch.cat([pooled_BP.float(), sizes_BF], dim=-1).to(dtype))
-        if unet.time_embed_act is not None:
-            emb_BE = unet.time_embed_act(emb_BE)
+        act = getattr(unet, "time_embed_act", None)  # a control net has none
+        if act is not None:
+            emb_BE = act(emb_BE)
         return emb_BE.float()
 
 

@@ -1,13 +1,15 @@
 """What flows: a stamp made once at the door, and the samples and results that carry it.
 
-Shapes: pixels (H, W, 3) uint8 RGB; samples (n,) float32 in [-1, 1].
+Shapes: pixels (H, W, 3) uint8 RGB; samples (n,) float32 in [-1, 1]; maps as `Frame.maps` says.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Generic, TypeVar
+from types import MappingProxyType
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +18,9 @@ from .clock import NS_PER_MS
 from .errors import StageError
 
 T = TypeVar("T")
+
+Map = npt.NDArray[Any]
+"""A picture made of a frame, one of the kinds that `Frame.maps` names."""
 
 VIDEO_CLOCK = Fraction(1, 90_000)  # RTP's video clock (RFC 3551, section 5)
 SPEECH_RATE_HZ = 16_000
@@ -53,6 +58,10 @@ class Frame:
     stamp: Stamp
     pixels: npt.NDArray[np.uint8]
     """(H, W, 3) RGB, C-contiguous; made read-only here, since several readers share it."""
+    maps: Mapping[str, Map] = field(default_factory=dict)
+    """What stages before made of the whole view, by name, read-only, of any size with the same ratio of
+    sides: a grey map (H, W), uint8 or float32 from 0 to 1; a picture (H, W, 3), uint8 RGB; a motion
+    (H, W, 2), float32, in its own pixels."""
 
     def __post_init__(self) -> None:
         shape, kind = self.pixels.shape, self.pixels.dtype
@@ -61,6 +70,15 @@ class Frame:
         if not self.pixels.flags.c_contiguous:
             object.__setattr__(self, "pixels", np.ascontiguousarray(self.pixels))
         self.pixels.flags.writeable = False
+        for name, one in self.maps.items():
+            if fault := _map_fault(one):
+                raise ValueError(f'Frame.maps["{name}"] {fault}')
+            one.flags.writeable = False
+        object.__setattr__(self, "maps", MappingProxyType(dict(self.maps)))
+
+    def with_maps(self, **more: Map) -> Frame:
+        """Return this frame with further maps; one of a name that it has already takes its place."""
+        return Frame(self.stamp, self.pixels, {**self.maps, **more})
 
     @property
     def height_px(self) -> int:
@@ -69,6 +87,21 @@ class Frame:
     @property
     def width_px(self) -> int:
         return int(self.pixels.shape[1])
+
+
+def _map_fault(one: Map) -> str:
+    """Say what keeps an array from being a map; empty when nothing does."""
+    shape, kind = one.shape, one.dtype
+    if 0 in shape:
+        return f"is empty: {shape}"
+    if kind == np.uint8 and (len(shape) == 2 or (len(shape) == 3 and shape[2] == 3)):
+        return ""
+    if kind == np.float32 and len(shape) == 3 and shape[2] == 2:
+        return ""
+    if kind == np.float32 and len(shape) == 2:
+        low, high = float(one.min()), float(one.max())
+        return "" if 0.0 <= low <= high <= 1.0 else f"must lie between 0 and 1, got {low:g} to {high:g}"
+    return f"must be (H, W) or (H, W, 3) uint8, or (H, W) or (H, W, 2) float32, got {kind} {shape}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

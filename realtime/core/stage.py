@@ -45,6 +45,9 @@ class StageSpec:
     """
     says: str = ""
     """One sentence for doctor, docs and page."""
+    files: tuple[str, ...] = ()
+    """Further config fields that may name files or folders of this machine: a client elsewhere may not set
+    them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -170,13 +170,20 @@ class ChoosesConfig(InvertConfig):
     """Name a model."""
 
     folder: str = Field("own", description="Its model.")
+    mask: Annotated[str, Live()] = Field("", description="A picture file.")
 
 
 class Chooses(Invert):
-    """Have a model that is chosen by name."""
+    """Have a model that is chosen by name, and a file that may change while it runs."""
 
     spec = StageSpec(
-        "chooses", takes=Frame, gives=Frame, config=ChoosesConfig, lane="paint", models=("folder",)
+        "chooses",
+        takes=Frame,
+        gives=Frame,
+        config=ChoosesConfig,
+        lane="paint",
+        models=("folder",),
+        files=("mask",),
     )
 
 

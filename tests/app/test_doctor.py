@@ -13,6 +13,7 @@ import pytest
 
 from app import doctor as the_doctor
 from app.doctor import cuda_devices, doctor, examine
+from app.layers import read_settings
 from app.registry import Registry
 from tests.app import stages
 
@@ -125,3 +126,16 @@ def test_the_doctor_loads_no_framework() -> None:
         cwd=ROOT,
     )
     assert "IMPORTED []" in done.stdout, done.stderr
+
+
+def test_a_stage_that_may_do_without_a_model_is_no_fault(tmp_path: Path) -> None:
+    file = tmp_path / "graph.toml"
+    file.write_text(
+        '[graph]\noutput = "paint"\nnodes.depth = { stage = "depth", input = "source:video" }\n'
+        'nodes.paint = { stage = "paint", input = "depth" }\n'
+    )
+    table = Registry()
+    settings = read_settings(table, file=file, environ={}).settings
+    (row,) = [row for row in examine(settings, table) if row.what == "Model of depth"]
+    assert row.is_good is None
+    assert "stages.depth.model names none" in row.says

@@ -252,6 +252,19 @@ async def test_only_someone_at_the_server_chooses_another_model() -> None:
         await made(http, other)
 
 
+async def test_only_someone_at_the_server_names_its_files_also_while_it_runs() -> None:
+    mask = {"mask": "/etc/shadow.png"}
+    async with serving("Chooses", address="10.0.0.7") as http:
+        one = await made(http, PATTERN)
+        is_told(await http.post("/api/sessions", json={**PATTERN, "settings": mask}), 403, "mask")
+        await until(http, one, "ready")
+        is_told(await http.patch(f"/api/sessions/{one}/settings", json=mask), 422, "own machine", "mask")
+    async with serving("Chooses") as http:
+        one = await made(http, PATTERN)
+        await until(http, one, "ready")
+        assert (await http.patch(f"/api/sessions/{one}/settings", json=mask)).status_code == 200
+
+
 async def test_other_sites_and_other_names_are_refused(http: httpx.AsyncClient) -> None:
     is_told(await http.get("/healthz", headers={"host": "evil.example"}), 403, "evil.example")
     is_told(await http.post("/api/sessions", json=PATTERN, headers={"origin": "http://evil.example"}), 403)

@@ -93,6 +93,18 @@ def test_a_wrong_setting_is_a_sentence_and_changes_nothing(
     wiring.close()
 
 
+def test_what_is_held_stays_while_it_runs_and_the_rest_may_change(house: House) -> None:
+    wiring = wired(house, "Chooses", changes={"mask": "own.png"}, held=("mask",))
+    wiring.configure({"strength": 0.5, "mask": "own.png"})
+    with pytest.raises(ConfigError, match="at the server's own machine may set mask"):
+        wiring.configure({"strength": 0.1, "mask": "/etc/other.png"})
+    assert wiring.settings()["mask"] == "own.png"
+    assert wiring.settings()["strength"] == 0.5
+    free = wired(house, "Chooses")
+    free.configure({"mask": "/etc/other.png"})
+    assert free.settings()["mask"] == "/etc/other.png"
+
+
 def test_a_setting_that_needs_a_restart_may_be_given_at_the_start(house: House) -> None:
     wiring = wired(house, changes={"size_px": 128})
     assert wiring.size_px() == 128

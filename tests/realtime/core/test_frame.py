@@ -65,3 +65,36 @@ def test_frames_are_themselves_and_questions_and_results_are_values() -> None:
     assert Question(STAMP, "a", "why?") == Question(STAMP, "a", "why?")
     result = Result(STAMP, "paint", 7, 1.5)
     assert (result.error, result.note) == (None, "")
+
+
+def test_a_frame_carries_maps_that_nobody_writes_to() -> None:
+    grey = np.zeros((4, 6), np.uint8)
+    depth = np.full((2, 3), 0.5, np.float32)
+    frame = make_frame().with_maps(edges=grey, depth=depth)
+    more = frame.with_maps(flow=np.full((4, 6, 2), -3.0, np.float32), depth=depth + 0.1)
+    assert make_frame().maps == {}
+    assert set(frame.maps) == {"edges", "depth"}
+    assert set(more.maps) == {"edges", "depth", "flow"}
+    assert more.stamp == frame.stamp
+    assert more.pixels is frame.pixels
+    assert more.maps["depth"][0, 0] == pytest.approx(0.6)
+    with pytest.raises(ValueError, match="read-only"):
+        grey[0, 0] = 1
+    with pytest.raises(TypeError):
+        frame.maps["edges"] = grey  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("array", "says"),
+    [
+        (np.zeros((4, 4), np.int32), r"got int32 \(4, 4\)"),
+        (np.zeros((4, 4, 4), np.uint8), "must be"),
+        (np.zeros((4, 4, 3), np.float32), "must be"),
+        (np.zeros((0, 4), np.uint8), "empty"),
+        (np.full((2, 2), 1.5, np.float32), "between 0 and 1, got 1.5"),
+        (np.full((2, 2), np.nan, np.float32), "between 0 and 1"),
+    ],
+)
+def test_what_is_no_map_is_refused_by_name(array: np.ndarray, says: str) -> None:
+    with pytest.raises(ValueError, match=rf'maps\["odd"\].*{says}'):
+        make_frame().with_maps(odd=array)
