@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from realtime.core.clock import NS_PER_S
-from realtime.core.errors import SessionError
+from realtime.core.errors import ConfigError, SessionError
 from realtime.core.frame import Frame
 from realtime.core.stage import Emitted, StageContext, StageSpec
 
@@ -81,6 +81,11 @@ def paint_together(pairs: Sequence[tuple[Any, Any]]) -> list[list[Emitted]]:
     return [stage.emit(ones, pictures) for stage, ones in zip(stages, finished, strict=True)]
 
 
+def guidance_of(config: PaintConfig) -> Guidance:
+    """Return the guidance that settings ask for."""
+    return Guidance(config.guidance, config.guidance_scale, config.delta)
+
+
 class PaintStage:
     """Paint one session's frames. See `realtime.core.stage.Stage` for who calls what."""
 
@@ -145,7 +150,8 @@ class PaintStage:
             )
 
         painter: Painter = ctx.shared(key, make)
-        painter.check_size(wish.size_px)
+        if (refusal := painter.refusal(wish.size_px)) is not None:
+            raise refusal
         self._fitting = Fitting(painter, self._features, ctx.report)
         rows = self._rows()
         began_ns = ctx.clock.now_ns()
@@ -158,13 +164,21 @@ class PaintStage:
         self.group = (key, id(painter))
 
     def configure(self, config: PaintConfig) -> None:
-        """Take new settings: live ones from the next frame on, the others at the next `open`."""
+        """Take new settings: live ones from the next frame on, the others at the next `open`.
+
+        Raises ConfigError for a size that the model cannot paint; the old one stays, all else is taken.
+        """
+        refusal: ConfigError | None = None
         if self._painter is not None and config.size_px != self._config.size_px:
-            self._painter.check_size(config.size_px)
+            refusal = self._painter.refusal(config.size_px)
+        if refusal is not None:
+            config = config.model_copy(update={"size_px": self._config.size_px})
         self._config = config
         self.version += 1
         if self._prompter is not None:
             self._prompter.want(config.prompt, config.negative_prompt, config.blend)
+        if refusal is not None:
+            raise refusal  # all else was taken
 
     def process(self, item: Frame | None) -> Sequence[Emitted]:
         """Take a frame in (or none) and one step of all frames in flight; return what is finished."""
@@ -182,6 +196,8 @@ class PaintStage:
     def close(self) -> None:
         """Let the painter go; who shares it keeps it."""
         self.reset()
+        if self._fitting is not None:
+            self._fitting.cancel()
         self._painter = self._prompter = self._told = self.group = None
         self._fitting = self._fit = None
 
@@ -217,12 +233,13 @@ class PaintStage:
             draft.reference_1CHW,
             draft.words,
             draft.wish,
-            self._guidance(),
+            guidance_of(fit.config),
             kit=fit.kit,
             painted=draft.painted,
             start_1CHW=draft.start_1CHW,
             extras=draft.extras,
             version=self.version,
+            features=fit.features,
         )
         self.batch.admit(trajectory)
 
@@ -233,8 +250,7 @@ class PaintStage:
             note = ""
             if isinstance(one, Trajectory):
                 self._shown = pictures[id(one)]
-                if self._fit is not None:
-                    self._features.finished(one, self._config, self._fit.features)
+                self._features.finished(one, self._config, one.features)
             else:
                 note = one.note
             assert self._shown is not None  # an echo follows a painted frame
@@ -244,6 +260,7 @@ class PaintStage:
     def _wish(self, seq: int, time_s: float | None = None) -> Wish:
         """Return the noise levels and noise of frame number `seq`, shown at `time_s`."""
         config = self._config
+        ready = config if self._fit is None else self._fit.config
         seeds = Seeds(config.seed, config.seed_to, config.seed_blend)
         if time_s is not None:
             seeds = self._transition.seeds(seeds, time_s, config.transition_s)
@@ -251,21 +268,18 @@ class PaintStage:
             seeds = Seeds((seeds.seed + seq) % SEEDS, (seeds.to + seq) % SEEDS, seeds.share)
         from_noise = config.start_from == "noise"
         return Wish(
-            config.steps,
+            ready.steps,
             1.0 if from_noise else config.strength,
-            indices(config.t_index),
+            indices(ready.t_index),
             "" if config.sampler == "auto" else config.sampler,
             config.add_noise,
             seeds,
         )
 
     def _rows(self) -> int:
-        """Return the rows of a tick with all frames in flight."""
-        return self._guidance().row_count(len(self._wish(0)))
-
-    def _guidance(self) -> Guidance:
+        """Return the rows of a tick with all frames in flight, as the newest settings have it."""
         config = self._config
-        return Guidance(config.guidance, config.guidance_scale, config.delta)
+        return guidance_of(config).row_count(len(indices(config.t_index)) or config.steps)
 
     def _words(self) -> Words:
         """Return the newest words that are ready; tell once if the model has no room for all of them."""

@@ -73,10 +73,12 @@ class EngineInfo:
     """One sentence: why this one."""
     refused: tuple[tuple[str, str], ...] = ()
     """Back ends that were tried before, each with the reason why it was not taken."""
+    builds: bool = True
+    """Whether new shapes take time to prepare."""
 
 
 class Engine(Protocol):
-    """Run a network. One thread at a time; any number of shapes."""
+    """Run a network at any number of shapes. One thread at a time runs; another may warm meanwhile."""
 
     info: EngineInfo
 
@@ -92,6 +94,9 @@ class Engine(Protocol):
 
     def warm(self, shapes: Shapes) -> None:
         """Build what these input shapes need, so that the first run is as fast as the next.
+
+        It may come from a thread of its own while pictures are painted, so a run of other shapes must not
+        wait for what it builds.
 
         Raises EngineError for shapes that do not fit, EngineBuildFailed when the back end cannot build them.
         """

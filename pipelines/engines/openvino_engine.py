@@ -28,6 +28,9 @@ from .base import Engine, EngineInfo, Key, Network, Report, Shapes, key_of, shap
 from .key import Recipe, Shelf, default_shelf, graph_digest, processor
 
 KEPT_SHAPES = 6
+KEPT_SHAPES_SMALL = 24
+"""Of networks below `SMALL_BYTES`: steps, guidance and size may be changed to and fro without a build."""
+SMALL_BYTES = 64 << 20
 CACHED_BYTES = 512 << 20
 """Weights above this are compiled anew at each start: their engines would fill a disk."""
 HINTS = {"fp32": "f32", "bf16": "bf16"}
@@ -35,7 +38,7 @@ LETTERS = {"float32": np.float32, "int64": np.int64}
 
 
 class OpenVinoEngine:
-    """Run a network on the CPU. One thread at a time."""
+    """Run a network on the CPU. One thread at a time runs; another may build shapes meanwhile."""
 
     def __init__(
         self, network: Network, precision: str, shelf: Shelf | None, threads: int, report: Report
@@ -45,19 +48,23 @@ class OpenVinoEngine:
         self._shelf = shelf
         self._threads = threads
         self._report = report
+        self._kept = KEPT_SHAPES_SMALL if weight_bytes(network) <= SMALL_BYTES else KEPT_SHAPES
         self._core = ov.Core()
         self._graph: ov.Model | None = None
         self._compiled: OrderedDict[tuple[Key, int], ov.CompiledModel] = OrderedDict()
         self._calls: OrderedDict[Key, _Calls] = OrderedDict()
         self._plans: dict[Key, cost.RowPlan] = {}
+        self._building = threading.Lock()
+        """Held while models are built, which takes seconds; graph, compiled models and plans belong to it."""
         self._lock = threading.Lock()
+        """Held while a request runs or the calls are looked up."""
         self._is_closed = False
         self.info = EngineInfo("openvino", precision, "cpu", f"openvino {_version()}")
 
     def run(self, **tensors: torch.Tensor) -> Mapping[str, torch.Tensor]:
         key = key_of(self._network, shapes_of(tensors))
+        calls = self._bound(key) or self._build_unmeasured(key)
         with self._lock:
-            calls = self._ready(key)
             for spec, own in zip(self._network.inputs, calls.inputs, strict=True):
                 own.copy_(tensors[spec.name])
             try:
@@ -68,43 +75,53 @@ class OpenVinoEngine:
 
     def warm(self, shapes: Shapes) -> None:
         key = key_of(self._network, shapes)
-        with self._lock:
-            rows = key[0][0]
-            if cost.may_split(rows, self._threads) and key not in self._plans:
-                ways = self._bind(key, "batch"), self._bind(key, "rows")
-                times = cost.measure([way.run for way in ways], time.perf_counter_ns)
-                plan = self._plans[key] = cost.row_plan(rows, *times)
-                if plan.way == "rows":
-                    self._compiled.pop(
-                        (key, 1), None
-                    )  # the single rows' model serves other batches, so it stays
-                self._keep(key, ways[0] if plan.way == "batch" else ways[1])
-            self._ready(key).run()
+        with self._building:
+            rows, bound = key[0][0], self._bound(key)
+            if not cost.may_split(rows, self._threads) or key in self._plans:
+                if bound is None:
+                    self._keep(key, self._bind(key, self._plan(key).way)).run()
+                return
+            ways = self._bind(key, "batch"), self._bind(key, "rows")
+            times = cost.measure([way.run for way in ways], time.perf_counter_ns)
+            plan = self._plans[key] = cost.row_plan(rows, *times)
+            if plan.way == "rows":
+                self._compiled.pop((key, 1), None)  # the single rows' model serves other batches, so it stays
+            self._keep(key, ways[0] if plan.way == "batch" else ways[1])
 
     def plans(self) -> tuple[str, ...]:
         return tuple(f"{self._network.name}: {plan.says}" for plan in self._plans.values())
 
     def close(self) -> None:
-        with self._lock:
+        with self._building, self._lock:
             self._is_closed = True
             self._calls.clear()
             self._compiled.clear()
             self._graph = None
 
-    def _ready(self, key: Key) -> _Calls:
-        """Return the bound calls of these shapes; built at first use, forgotten when used longest ago."""
-        if self._is_closed:
-            raise EngineError(f"The OpenVINO engine of {self._network.name} is closed.")
-        if key not in self._calls:
-            plan = self._plans.get(key) or cost.unmeasured_plan(key[0][0], self._threads)
-            self._keep(key, self._bind(key, plan.way))
-        self._calls.move_to_end(key)
-        return self._calls[key]
+    def _bound(self, key: Key) -> _Calls | None:
+        """Return the bound calls of these shapes, if there are any."""
+        with self._lock:
+            if self._is_closed:
+                raise EngineError(f"The OpenVINO engine of {self._network.name} is closed.")
+            if key not in self._calls:
+                return None
+            self._calls.move_to_end(key)
+            return self._calls[key]
 
-    def _keep(self, key: Key, calls: _Calls) -> None:
-        self._calls[key] = calls
-        while len(self._calls) > KEPT_SHAPES:
-            self._calls.popitem(last=False)
+    def _build_unmeasured(self, key: Key) -> _Calls:
+        """Bind the calls of shapes that nobody warmed, or that were used too long ago."""
+        with self._building:
+            return self._bound(key) or self._keep(key, self._bind(key, self._plan(key).way))
+
+    def _plan(self, key: Key) -> cost.RowPlan:
+        return self._plans.get(key) or cost.unmeasured_plan(key[0][0], self._threads)
+
+    def _keep(self, key: Key, calls: _Calls) -> _Calls:
+        with self._lock:
+            self._calls[key] = calls
+            while len(self._calls) > self._kept:
+                self._calls.popitem(last=False)
+        return calls
 
     def _bind(self, key: Key, way: cost.Way) -> _Calls:
         if way == "batch":
@@ -120,7 +137,7 @@ class OpenVinoEngine:
             except RuntimeError as error:
                 message = f"OpenVINO could not compile {self._network.name} for {key}: {error}."
                 raise EngineBuildFailed(message) from error
-            while len(self._compiled) > KEPT_SHAPES:
+            while len(self._compiled) > self._kept:
                 self._compiled.popitem(last=False)
         self._compiled.move_to_end((key, streams))
         return self._compiled[key, streams]
@@ -244,10 +261,14 @@ def build(
         raise EngineUnavailable(
             f"OpenVINO cannot compile this {network.name}: {reason}", hint="Use engine = torch."
         )
-    size = sum(p.numel() * p.element_size() for p in network.module.parameters())
-    if shelf is None and network.digest and size <= CACHED_BYTES:
+    if shelf is None and network.digest and weight_bytes(network) <= CACHED_BYTES:
         shelf = default_shelf()
     return OpenVinoEngine(network, precision, shelf, threads or cost.usable_threads(), report)
+
+
+def weight_bytes(network: Network) -> int:
+    """Return how much memory the weights take."""
+    return sum(p.numel() * p.element_size() for p in network.module.parameters())
 
 
 def _version() -> str:

@@ -8,6 +8,7 @@ promise.
 from __future__ import annotations
 
 import copy
+import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 
@@ -36,32 +37,36 @@ class TorchEngine:
             device=self._device, dtype=self._dtype, memory_format=torch.channels_last
         )
         self._buffers: OrderedDict[Key, dict[str, torch.Tensor]] = OrderedDict()
-        self.info = EngineInfo("torch", precision, self._device.type, f"torch {torch.__version__}")
+        self._lock = threading.Lock()  # a module with extensions holds the tensors of its one run
+        self.info = EngineInfo(
+            "torch", precision, self._device.type, f"torch {torch.__version__}", builds=False
+        )
 
     def run(self, **tensors: torch.Tensor) -> Mapping[str, torch.Tensor]:
-        module = self._module
-        if module is None:
-            raise EngineError(f"The torch engine of {self._network.name} is closed.")
         key = key_of(self._network, shapes_of(tensors))
-        with torch.inference_mode():
-            found = module(*(self._ready(tensors[spec.name]) for spec in self._network.inputs))
-        outputs = found if isinstance(found, tuple) else (found,)
-        named = {spec.name: value for spec, value in zip(self._network.outputs, outputs, strict=True)}
-        buffers = self._own(key, named)
-        for name, value in named.items():
-            buffers[name].copy_(value)
-        return dict(buffers)
+        with self._lock, torch.inference_mode():
+            if self._module is None:
+                raise EngineError(f"The torch engine of {self._network.name} is closed.")
+            found = self._module(*(self._ready(tensors[spec.name]) for spec in self._network.inputs))
+            outputs = found if isinstance(found, tuple) else (found,)
+            named = {spec.name: value for spec, value in zip(self._network.outputs, outputs, strict=True)}
+            buffers = self._own(key, named)
+            for name, value in named.items():
+                buffers[name].copy_(value)
+            return dict(buffers)
 
     def warm(self, shapes: Shapes) -> None:
         key_of(self._network, shapes)
-        self.run(**{name: torch.zeros(shape) for name, shape in shapes.items()})
+        if self._device.type != "cpu":  # there is nothing to build on a CPU, and a run would hold others up
+            self.run(**{name: torch.zeros(shape) for name, shape in shapes.items()})
 
     def plans(self) -> tuple[str, ...]:
         return ()
 
     def close(self) -> None:
-        self._module = None
-        self._buffers.clear()
+        with self._lock:
+            self._module = None
+            self._buffers.clear()
 
     def _ready(self, tensor: torch.Tensor) -> torch.Tensor:
         tensor = tensor.to(device=self._device, dtype=self._dtype)
