@@ -66,8 +66,8 @@ def slerp(one: Tensor, other: Tensor, share: float, dims: tuple[int, ...] = (-1,
     """Return the point at `share` (0..1) of the arc from `one` to `other`; `dims` make up a vector."""
     import torch
 
-    size_one = one.norm(dim=dims, keepdim=True)
-    size_other = other.norm(dim=dims, keepdim=True)
+    size_one = torch.linalg.vector_norm(one, dim=dims, keepdim=True)
+    size_other = torch.linalg.vector_norm(other, dim=dims, keepdim=True)
     one_unit, other_unit = one / size_one.clamp_min(1e-12), other / size_other.clamp_min(1e-12)
     cosine = (one_unit * other_unit).sum(dims, keepdim=True).clamp(-1.0, 1.0)
     angle = torch.acos(cosine)
