@@ -7,9 +7,10 @@ wanted before and is not begun is never prepared. What cannot be prepared is tol
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
+from functools import partial
 
 from realtime.core.errors import EngineBuildFailed, VitascopeError
 
@@ -58,6 +59,14 @@ class Fitting:
         kit = self._prepare(place, config, rows).result()
         self._fit = Fit(*place, kit, config)
         return self._fit
+
+    def prepare(self, rows: Iterable[int]) -> None:
+        """Prepare what may be wanted later, without waiting for it."""
+        fit = self._fit
+        assert fit is not None  # `first` came first
+        for count in rows:
+            if not self._painter.is_warm(1, count, fit.size_px, fit.kit):
+                self._painter.build(partial(self._painter.warm, 1, count, fit.size_px, fit.kit))
 
     def newest(self, config: PaintConfig, rows: int) -> Fit:
         """Return the newest fit that is ready, and begin to prepare what `config` asks for.

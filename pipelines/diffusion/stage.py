@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 WARM_MORE_NS = 5 * NS_PER_S
 """Where one frame's shapes were ready sooner than this, those of two sessions are made ready too."""
+MORE_ROWS = 4
+"""And, while the first frames are painted, those of other steps and guidance."""
 SEEDS = 2**32
 
 
@@ -159,6 +161,7 @@ class PaintStage:
         if ctx.clock.now_ns() - began_ns < WARM_MORE_NS:
             fit = self._fit
             painter.build(lambda: painter.warm(2, 2 * rows, fit.size_px, fit.kit)).result()
+            self._fitting.prepare(range(1, MORE_ROWS + 1))
         self._prompter = Prompter(painter.book, wish.prompt, wish.negative_prompt, wish.blend)
         self._painter = painter
         self.group = (key, id(painter))

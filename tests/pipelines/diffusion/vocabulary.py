@@ -56,21 +56,32 @@ def walk(
     mode: str = "none",
     scale: float | None = None,
     delta: float = 1.0,
+    sampler: str = "lcm",
+    between: Sequence[tuple[float, float]] = (),
+    own: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Return what StreamDiffusion makes of one frame's noised latent, in the words of its paper and code.
 
     Residual guidance carries the *stock noise* from step to step, by the recursion that the code has (and not
     by the anchor that ours has). `network(which, x, t)` gives the predicted noise of the prompt (0) or the
     negative prompt (1); `noise` is what each step is noised with, the first of it also the first stock noise.
+
+    The samplers "ddim" and "tcd" are by their papers: DDIM keeps the guided noise; TCD goes with it to the
+    level `between` two steps (a and b, one a step) and from there with fresh noise. They have no recursion:
+    their stock noise is by the paper's equation 5, of the frame's `own` latent or of the negative prompt's
+    first estimate.
     """
     w = 1.0 if scale is None else scale
     stock = noise[:1]
+    if own is not None:
+        stock = (x - levels[0][0] * own) / levels[0][1]
     for i, (t, (a, b)) in enumerate(zip(timesteps, levels, strict=True)):
         scaled = 10.0 * t
         c_skip, c_out = 0.25 / (scaled**2 + 0.25), scaled / (scaled**2 + 0.25) ** 0.5
         eps = network(0, x, t)
         if mode == "onetime" and i == 0:
             stock = network(1, x, t)
+            own = (x - b * stock) / a
         if w == 1.0 or mode == "none":
             pass
         elif mode == "full":
@@ -78,6 +89,16 @@ def walk(
             eps = other + w * (eps - other)
         else:
             eps = delta * stock + w * (eps - delta * stock)
+        if sampler != "lcm":
+            clean = (x - b * eps) / a
+            if i + 1 < len(levels):
+                assert own is not None
+                (next_a, next_b), (mid_a, mid_b) = levels[i + 1], between[i + 1]
+                reached = next_a / mid_a * (mid_a * clean + mid_b * eps)
+                fresh = max(1 - (next_a / mid_a) ** 2, 0.0) ** 0.5 * noise[i + 1 : i + 2]
+                x = next_a * clean + next_b * eps if sampler == "ddim" else reached + fresh
+                stock = (x - next_a * own) / next_b
+            continue
         clean = c_out * (x - b * eps) / a + c_skip * x
         if i + 1 < len(levels):
             next_a, next_b = levels[i + 1]
@@ -138,13 +159,15 @@ class Oracle:
         noise: torch.Tensor | None = None,
         from_noise: bool = False,
         renoise: bool = True,
+        sampler: str = "lcm",
+        eta_tcd: float = 0.3,
     ) -> torch.Tensor:
         """Return the clean latent after the last step, (1, C, h, w).
 
         Prompts may be given as contexts. `noise` stands in for that of `seed`; `renoise` is the reference's
         `do_add_noise`, and `from_noise` begins with the noise itself.
         """
-        own = self.latent(pixels)
+        own = self.latent(pixels) * (0.0 if from_noise else 1.0)
         eta = self.noise(seed, len(timesteps), own.shape[1:]) if noise is None else noise
         levels = [self.level(t) for t in timesteps]
         (a, b), *_ = levels
@@ -154,8 +177,13 @@ class Oracle:
         def network(which: int, x: torch.Tensor, t: int) -> torch.Tensor:
             return self.epsilon(self.parts.unet(x.float(), torch.tensor([t]), words[which]).sample, x, t)
 
-        again = eta * (0.0 if no_noise or not renoise else 1.0)
-        return walk(start, again, timesteps, levels, network, mode, guidance_scale, delta)
+        again = eta * (0.0 if no_noise else 1.0)
+        again = again if renoise else torch.cat([again[:1], 0 * again[1:]])
+        between = [self.level(int((1 - eta_tcd) * t)) for t in timesteps]
+        known = own if sampler != "lcm" or from_noise else None
+        return walk(
+            start, again, timesteps, levels, network, mode, guidance_scale, delta, sampler, between, known
+        )
 
     def level(self, t: int) -> tuple[float, float]:
         """Return a and b of x = a * clean + b * noise."""

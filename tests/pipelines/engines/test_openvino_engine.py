@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 
 import openvino as ov
 import pytest
@@ -13,17 +14,20 @@ import torch
 from pipelines.engines import networks, openvino_engine
 from pipelines.engines.key import Shelf
 from pipelines.engines.parity import relative_error
-from realtime.core.errors import EngineUnavailable
+from realtime.core.errors import EngineError, EngineUnavailable
 from tests import tiny
 
 from . import nets
+
+TIMEOUT_S = 60.0
 
 
 def engine_of(network, **options):
     return openvino_engine.build(network, precision="fp32", **options)
 
 
-def test_the_shape_used_longest_ago_is_forgotten_and_built_again():
+def test_the_shape_used_longest_ago_is_forgotten_and_built_again(monkeypatch):
+    monkeypatch.setattr(openvino_engine, "SMALL_BYTES", 0)  # as a large network: of small ones more are kept
     said: list[str] = []
     engine = engine_of(nets.network("encoder-tiny"), report=said.append, threads=1)
     network = nets.network("encoder-tiny")
@@ -47,6 +51,41 @@ def test_a_batch_nobody_warmed_needs_no_further_build():
         assert relative_error(engine.run(**tensors)["out"], nets.expected(network, tensors)) < 1e-4
     assert len(said) == 1, said
     assert engine.plans() == ()
+
+
+def test_a_run_does_not_wait_for_shapes_that_are_built_beside_it():
+    network = nets.network("unet-pooled")
+    begun, go = threading.Event(), threading.Event()
+
+    def report(sentence: str) -> None:
+        if "by 12" in sentence:
+            begun.set()
+            assert go.wait(TIMEOUT_S)
+
+    engine = engine_of(network, report=report, threads=2)
+    small = nets.example(network, width=16)
+    engine.run(**small)
+    builder = threading.Thread(
+        target=engine.warm, args=(nets.shapes(network, rows=2, width=12),), daemon=True
+    )
+    builder.start()
+    assert begun.wait(TIMEOUT_S)  # the build is under way, and stays so
+    assert relative_error(engine.run(**small)["out"], nets.expected(network, small)) < 1e-4
+    go.set()
+    builder.join(TIMEOUT_S)
+    assert not builder.is_alive()
+    assert len(engine.plans()) == 1
+
+
+def test_a_closed_engine_neither_runs_nor_builds():
+    network = nets.network("unet-pooled")
+    engine = engine_of(network, threads=2)
+    engine.close()
+    engine.close()
+    with pytest.raises(EngineError, match="closed"):
+        engine.warm(nets.shapes(network, rows=2))
+    with pytest.raises(EngineError, match="closed"):
+        engine.run(**nets.example(network))
 
 
 def test_warming_a_batch_measures_both_ways_and_says_which_is_taken():
