@@ -19,6 +19,15 @@ GRID = 50
 ADVANCED: dict[str, Any] = {"advanced": True}
 
 
+def in_group(name: str) -> dict[str, Any]:
+    """Return what keeps an advanced field in a fold of that name on the page."""
+    return {**ADVANCED, "group": name}
+
+
+BLENDING, GUIDING, NOISE = in_group("Blending"), in_group("Guidance"), in_group("Noise")
+PACE, MODEL = in_group("Pace"), in_group("Model")
+
+
 def _not_too_long(prompt: Any) -> Any:
     if isinstance(prompt, str) and len(prompt) > MAX_PROMPT_CHARS:
         raise PydanticCustomError(
@@ -120,102 +129,106 @@ class PaintConfig(BaseModel):
         ge=0.0,
         le=60.0,
         description="Seconds that a change of prompt or seed takes; 0 is at once.",
-        json_schema_extra=ADVANCED,
+        title="Transition (s)",
+        json_schema_extra=BLENDING,
     )
     blend: Annotated[Literal["linear", "spherical"], Live()] = Field(
         default="linear",
         description="How blended prompts are mixed: along a straight line, or on the sphere.",
-        json_schema_extra=ADVANCED,
+        json_schema_extra=BLENDING,
     )
     negative_prompt: Prompt = Field(
         default="",
         description='What the picture should not be; acts with guidance "full" and "onetime".',
-        json_schema_extra=ADVANCED,
+        json_schema_extra=GUIDING,
     )
     guidance: Annotated[Literal["none", "full", "self", "onetime"], Live()] = Field(
         default="none",
         description='"full" runs the negative prompt at each step, "onetime" once a picture, "self" never.',
-        json_schema_extra=ADVANCED,
+        json_schema_extra=GUIDING,
     )
     guidance_scale: Annotated[float, Live()] = Field(
         default=1.5,
         ge=0.0,
         le=10.0,
         description="How hard guidance pushes towards the prompt; 1 is as without.",
-        json_schema_extra=ADVANCED,
+        json_schema_extra=GUIDING,
     )
     delta: Annotated[float, Live()] = Field(
         default=1.0,
         ge=0.0,
         le=2.0,
         description='Guidance "self" and "onetime": less is softer, with less contrast.',
-        json_schema_extra=ADVANCED,
+        json_schema_extra=GUIDING,
     )
     seed_to: Annotated[int, Live()] = Field(
         default=3,
         ge=0,
         le=2**32 - 1,
         description="The other seed of a seed blend.",
-        json_schema_extra=ADVANCED,
+        title="Other seed",
+        json_schema_extra=NOISE,
     )
     seed_blend: Annotated[float, Live()] = Field(
         default=0.0,
         ge=0.0,
         le=1.0,
         description="Where between the two seeds the noise lies; 0 is the first alone.",
-        json_schema_extra=ADVANCED,
+        json_schema_extra=NOISE,
     )
     t_index: Annotated[str, AfterValidator(_indices), Live()] = Field(
         default="",
         max_length=80,
         description='Exact noise levels, 0 (noisiest) to 49, as "0, 16, 32"; empty: by steps and strength.',
-        json_schema_extra=ADVANCED,
+        title="Noise levels (t_index)",
+        json_schema_extra=NOISE,
     )
     sampler: Annotated[Literal["auto", "lcm", "tcd", "ddim", "ancestral"], Live()] = Field(
         default="auto",
         description='How a step follows the one before; "auto" is what the model was made for.',
-        json_schema_extra=ADVANCED,
+        json_schema_extra=NOISE,
     )
     add_noise: Annotated[bool, Live()] = Field(
         default=True,
         description="Give the later steps fresh noise; without, the picture is smoother.",
-        json_schema_extra=ADVANCED,
+        json_schema_extra=NOISE,
     )
     start_from: Annotated[Literal["picture", "noise"], Live()] = Field(
         default="picture",
         description='"noise" paints from the words alone, one picture for each that comes in.',
-        json_schema_extra=ADVANCED,
+        json_schema_extra=NOISE,
     )
     vary: Annotated[bool, Live()] = Field(
         default=False,
         description="Draw other noise for each picture, in place of the seed's same one.",
-        json_schema_extra=ADVANCED,
+        title="Vary the noise",
+        json_schema_extra=NOISE,
     )
     skip_still: Annotated[bool, Live()] = Field(
         default=False,
         description="Show the last picture again while nothing moves, which saves the work.",
-        json_schema_extra=ADVANCED,
+        json_schema_extra=PACE,
     )
     still_levels: Annotated[float, Live()] = Field(
         default=3.0,
         ge=0.0,
         le=64.0,
         description="From which change of a small patch, in levels of 255 beyond noise, something moved.",
-        json_schema_extra=ADVANCED,
+        json_schema_extra=PACE,
     )
     max_skips: Annotated[int, Live()] = Field(
         default=10,
         ge=0,
         le=1000,
         description="At most so many pictures are skipped in a row.",
-        json_schema_extra=ADVANCED,
+        json_schema_extra=PACE,
     )
     max_age_ms: Annotated[float, Live()] = Field(
         default=0.0,
         ge=0.0,
         le=10_000.0,
         description="Lower steps and rate before pictures get older than this; 0 leaves them alone.",
-        json_schema_extra=ADVANCED,
+        json_schema_extra=PACE,
     )
     loras: Annotated[str, AfterValidator(_loras), Live()] = Field(
         default="",
@@ -357,15 +370,15 @@ class PaintConfig(BaseModel):
         min_length=1,
         max_length=400,
         description="Catalog id, hub:owner/name, or folder.",
-        json_schema_extra=ADVANCED,
+        json_schema_extra=MODEL,
     )
     engine: Literal["auto", "openvino", "torch", "torch-compile", "onnx", "tensorrt"] = Field(
         default="auto",
         description='What runs the networks; "auto" takes the fastest that works here.',
-        json_schema_extra=ADVANCED,
+        json_schema_extra=MODEL,
     )
     precision: Literal["auto", "fp32", "bf16", "fp16", "int8"] = Field(
         default="auto",
         description='Number format of the networks; "auto" is bf16 where the processor computes in it.',
-        json_schema_extra=ADVANCED,
+        json_schema_extra=MODEL,
     )

@@ -79,6 +79,8 @@ class EngineInfo:
     """One sentence: why this one."""
     refused: tuple[tuple[str, str], ...] = ()
     """Back ends that were tried before, each with the reason why it was not taken."""
+    builds: bool = True
+    """Whether new shapes take time to prepare."""
 
 
 class Engine(Protocol):
@@ -98,6 +100,9 @@ class Engine(Protocol):
 
     def warm(self, shapes: Shapes) -> None:
         """Build what these input shapes need, so that the first run is as fast as the next.
+
+        It may come from a thread of its own while pictures are painted, so a run of other shapes must not
+        wait for what it builds.
 
         Raises EngineError for shapes that do not fit, EngineBuildFailed when the back end cannot build them.
         """

@@ -19,7 +19,6 @@ from .key import Recipe, Shelf, graph_digest, processor
 from .openvino_graph import at_shapes, from_bytes, to_bytes, traced
 from .parity import reference_of
 
-KEPT_MODELS = 6
 HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "bf16"}
 """What is computed where nothing is said: in int8, the layers that stay unrounded."""
 
@@ -28,8 +27,10 @@ class Models:
     """Make and hold the compiled models of one network, the last used ones."""
 
     def __init__(
-        self, network: Network, precision: str, shelf: Shelf | None, threads: int, report: Report
+        self, network: Network, precision: str, shelf: Shelf | None, threads: int, report: Report, kept: int
     ) -> None:
+        """Hold at most `kept` compiled models."""
+        self._kept = kept
         self._network = network
         self._precision = precision
         self._shelf = shelf
@@ -51,7 +52,7 @@ class Models:
             except RuntimeError as error:
                 message = f"OpenVINO could not compile {self._network.name} for {key}: {error}."
                 raise EngineBuildFailed(message) from error
-            while len(self._compiled) > KEPT_MODELS:
+            while len(self._compiled) > self._kept:
                 self._compiled.popitem(last=False)
         self._compiled.move_to_end((key, streams))
         return self._compiled[key, streams]

@@ -24,6 +24,9 @@ from .openvino_build import HINTS, Models, knows, single
 from .openvino_calls import Calls
 
 KEPT_SHAPES = 6
+KEPT_SHAPES_SMALL = 24
+"""Of networks below `SMALL_BYTES`: steps, guidance and size may be changed to and fro without a build."""
+SMALL_BYTES = 64 << 20
 CACHED_BYTES = 512 << 20
 """Weights above this are compiled anew at each start, for their engines would fill a disk, and of the two
 ways to run a batch of them only one is held."""
@@ -37,7 +40,8 @@ class OpenVinoEngine:
     ) -> None:
         self._network = network
         self._threads = threads
-        self._models = Models(network, precision, shelf, threads, report)
+        kept = KEPT_SHAPES_SMALL if bytes_of(network) <= SMALL_BYTES else KEPT_SHAPES
+        self._models = Models(network, precision, shelf, threads, report, kept)
         self._calls: OrderedDict[Key, Calls] = OrderedDict()
         self._run_lock = threading.Lock()
         """Held for one run, or to change `_calls`."""
@@ -45,6 +49,7 @@ class OpenVinoEngine:
         """Held while compiling; taken before the other one, never after it."""
         self._is_closed = False
         self._is_large = bytes_of(network) > CACHED_BYTES
+        self._kept = kept
         self.info = EngineInfo("openvino", precision, "cpu", f"openvino {_version()}")
 
     def run(self, **tensors: torch.Tensor) -> Mapping[str, torch.Tensor]:
@@ -114,7 +119,7 @@ class OpenVinoEngine:
         self._check_open()
         self._calls[key] = calls
         self._calls.move_to_end(key)
-        while len(self._calls) > KEPT_SHAPES:
+        while len(self._calls) > self._kept:
             self._calls.popitem(last=False)
 
     def _built(self, key: Key) -> Calls:

@@ -11,7 +11,7 @@ import copy
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -34,8 +34,6 @@ class _Shape:
     inputs: list[torch.Tensor]
     outputs: dict[str, torch.Tensor]
     """Made at the first run, which tells their shapes."""
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    """Held while it is run: another thread may warm it."""
 
 
 class TorchEngine:
@@ -63,20 +61,22 @@ class TorchEngine:
         )
         self._shapes: OrderedDict[Key, _Shape] = OrderedDict()
         self._lock = threading.Lock()
-        """Held to change `_shapes`."""
-        self.info = EngineInfo(backend, precision, self._device.type, f"torch {torch.__version__}")
+        """Held for a run: a module with extensions holds the tensors of its one run."""
+        builds = backend != "torch"
+        self.info = EngineInfo(
+            backend, precision, self._device.type, f"torch {torch.__version__}", builds=builds
+        )
 
     def run(self, **tensors: torch.Tensor) -> Mapping[str, torch.Tensor]:
         module = self._module
         if module is None:
             raise EngineError(f"The {self.info.backend} engine of {self._network.name} is closed.")
         key = key_of(self._network, shapes_of(tensors))
-        shape = self._ready(key, module)
-        with shape.lock:
-            return self._filled(shape, tensors)
+        with self._lock:
+            return self._filled(self._ready(key, module), tensors)
 
     def _filled(self, shape: _Shape, tensors: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
-        """Run once; the shape's lock is held."""
+        """Run once; the lock is held."""
         with torch.inference_mode():
             for spec, own in zip(self._network.inputs, shape.inputs, strict=True):
                 own.copy_(tensors[spec.name])
@@ -96,6 +96,8 @@ class TorchEngine:
         with self._lock:
             if key in self._shapes:
                 return  # ready, and perhaps in use: a run would write to what another thread reads
+        if not self.info.builds and self._device.type == "cpu":
+            return  # there is nothing to build, and a run would hold others up
         self.run(**{name: torch.zeros(shape) for name, shape in shapes.items()})
 
     def plans(self) -> tuple[str, ...]:
@@ -107,21 +109,16 @@ class TorchEngine:
 
     def _ready(self, key: Key, module: torch.nn.Module) -> _Shape:
         """Return what these input shapes need; the least recently used ones are forgotten."""
-        with self._lock:
-            shape = self._shapes.get(key)
-            if shape is None:
-                with torch.inference_mode(False):
-                    inputs = [
-                        torch.empty(
-                            sizes, dtype=self._dtype, device=self._device, memory_format=_layout(sizes)
-                        )
-                        for sizes in key
-                    ]
-                shape = self._shapes[key] = _Shape(self._prepare(module), inputs, {})
-                while len(self._shapes) > KEPT_SHAPES:
-                    self._shapes.popitem(last=False)
-            self._shapes.move_to_end(key)
-            return shape
+        shape = self._shapes.get(key)
+        if shape is None:
+            how: dict[str, Any] = {"dtype": self._dtype, "device": self._device}
+            with torch.inference_mode(False):
+                inputs = [torch.empty(sizes, memory_format=_layout(sizes), **how) for sizes in key]
+            shape = self._shapes[key] = _Shape(self._prepare(module), inputs, {})
+            while len(self._shapes) > KEPT_SHAPES:
+                self._shapes.popitem(last=False)
+        self._shapes.move_to_end(key)
+        return shape
 
 
 def _layout(sizes: tuple[int, ...]) -> torch.memory_format:
