@@ -20,12 +20,13 @@ from .base import Engine, Network, Report
 if TYPE_CHECKING:
     import torch
 
-ORDER: Mapping[str, tuple[str, ...]] = {"cpu": ("openvino", "torch"), "cuda": ("tensorrt", "torch")}
+ORDER: Mapping[str, tuple[str, ...]] = {"cpu": ("openvino", "onnx", "torch"), "cuda": ("tensorrt", "torch")}
 AUTO_PRECISION: Mapping[str, str] = {"cpu": "fp32", "cuda": "bf16"}
-PRECISIONS = ("auto", "fp32", "bf16")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 HINTS = {
     "openvino": "Install it with `pip install openvino`, or use engine = torch.",
-    "tensorrt": "Use engine = torch, which runs on the GPU.",
+    "onnx": "Install it with `pip install onnxruntime onnx onnxscript`, or use engine = torch.",
+    "tensorrt": "Install it with `pip install tensorrt-rtx onnx onnxscript`, or use engine = torch.",
     "torch": "See `python -m app doctor`.",
 }
 # What back ends are known to raise while imported, built or run. Any other error is a fault of this house.
@@ -66,8 +67,8 @@ def choose(
     EngineBuildFailed when the named back end, or every one of them, was refused.
     """
     device = device or _device()
-    order = ORDER[device] if wanted == "auto" else (wanted,)
     known = builders if builders is not None else BUILT_IN
+    order = [name for name in ORDER[device] if name in known] if wanted == "auto" else [wanted]
     if wanted != "auto" and wanted not in known:
         raise ConfigError(f'There is no engine "{wanted}".', hint=f"Known: auto, {', '.join(known)}.")
     if precision not in PRECISIONS:
@@ -171,14 +172,9 @@ def _late(module: str) -> Builder:
     return build
 
 
-def _tensorrt(
-    network: Network, *, precision: str, device: str, report: Report = lambda sentence: None
-) -> Engine | None:
-    raise EngineUnavailable("The TensorRT back end is not part of this version.", hint=HINTS["tensorrt"])
-
-
 BUILT_IN: Mapping[str, Builder] = {
     "openvino": _late("pipelines.engines.openvino_engine"),
+    "onnx": _late("pipelines.engines.onnx_engine"),
     "torch": _late("pipelines.engines.torch_engine"),
-    "tensorrt": _tensorrt,
+    "tensorrt": _late("pipelines.engines.tensorrt_engine"),
 }
