@@ -68,13 +68,13 @@ class PaintConfig(BaseModel):
         description="Catalog id, hub:owner/name, or folder.",
         json_schema_extra=ADVANCED,
     )
-    engine: Literal["auto", "openvino", "torch"] = Field(
+    engine: Literal["auto", "openvino", "onnx", "torch", "tensorrt"] = Field(
         default="auto",
         description='What runs the networks; "auto" takes the fastest that works here.',
         json_schema_extra=ADVANCED,
     )
-    precision: Literal["auto", "fp32", "bf16"] = Field(
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         default="auto",
-        description="Number format of the networks; bf16 is faster where the processor knows it.",
+        description="Number format of the networks; bf16 is faster where a processor knows it, fp16 is for GPUs.",
         json_schema_extra=ADVANCED,
     )

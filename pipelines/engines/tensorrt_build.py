@@ -129,7 +129,9 @@ def build_engine_bytes(
     with tempfile.TemporaryDirectory(prefix="vitascope-onnx-") as folder:
         report(f"Exporting {network.name} to ONNX.")
         shapes = profile.shapes(network, profile.rows[0])
-        graph = exporter(network, shapes, Path(folder), precision=precision, opset=opset, report=report)
+        graph = exporter(
+            network, shapes, Path(folder), precision=precision, opset=opset, only_rows=True, report=report
+        )
         buckets = ", ".join(str(rows) for rows in profile.rows)
         report(f"Building {network.name} with TensorRT for {buckets} rows; this can take minutes.")
         return compile_graph(

@@ -95,7 +95,9 @@ class Store:
         """Give the ONNX file of a network, to refit from."""
         shapes = profile.shapes(network, profile.rows[0])
         with tempfile.TemporaryDirectory(prefix="vitascope-onnx-") as folder:
-            yield self._exporter(network, shapes, Path(folder), precision=self._precision).path
+            yield self._exporter(
+                network, shapes, Path(folder), precision=self._precision, only_rows=True
+            ).path
 
     def kernels(self, network: Network, profile: Profile) -> bytes:
         """Return the kernels that TensorRT-RTX finished for this engine on this GPU; empty for none."""

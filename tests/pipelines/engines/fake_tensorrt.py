@@ -1,7 +1,7 @@
 """A TensorRT that computes with ONNX Runtime on the CPU, behind the calls that the back end makes.
 
-An engine is its ONNX file and its profiles; a context reads and writes the addresses that it was given. So what
-is tested is ours: which memory is bound when, what is padded, recorded, copied, refitted and refused.
+An engine is its ONNX file and its profiles; a context reads and writes the addresses that it was given. So
+what is tested is ours: which memory is bound when, what is padded, recorded, copied, refitted and refused.
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ def doubler(digest: str = "") -> Network:
     return Network("double", Doubler(), (x,), (y,), digest)
 
 
-_EXPORTED: dict[tuple[Network, str], bytes] = {}
+_EXPORTED: dict[tuple[object, ...], bytes] = {}
 
 
 def export_once(
@@ -75,14 +75,18 @@ def export_once(
     folder: Path,
     *,
     precision: str = "fp32",
+    opset: int | None = None,
+    only_rows: bool = False,
     **rest: Any,
 ) -> export.Graph:
     """Behave like `export.write`, but trace each network once in a process: that takes seconds."""
     path = folder / f"{network.name}.onnx"
-    if (network, precision) not in _EXPORTED:
-        export.write(network, shapes, folder, precision=precision, **rest)
-        _EXPORTED[network, precision] = path.read_bytes()
-    path.write_bytes(_EXPORTED[network, precision])
+    sizes = tuple(tuple(shape[1:]) for shape in shapes.values()) if only_rows else ()
+    key = (network, precision, opset, sizes)
+    if key not in _EXPORTED:
+        export.write(network, shapes, folder, precision=precision, opset=opset, only_rows=only_rows, **rest)
+        _EXPORTED[key] = path.read_bytes()
+    path.write_bytes(_EXPORTED[key])
     return export.Graph(path, {}, {})
 
 

@@ -1,4 +1,4 @@
-"""The TensorRT engine's own work over a TensorRT that computes on the CPU: memory, rows, recordings, weights."""
+"""The TensorRT engine's own work, over a TensorRT that computes on the CPU: memory, rows, weights."""
 
 from __future__ import annotations
 
