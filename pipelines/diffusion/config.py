@@ -75,6 +75,6 @@ class PaintConfig(BaseModel):
     )
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         default="auto",
-        description="Number format of the networks; bf16 is faster where a processor knows it, fp16 is for GPUs.",
+        description="Number format; bf16 is faster where the processor knows it, fp16 is for GPUs.",
         json_schema_extra=ADVANCED,
     )
