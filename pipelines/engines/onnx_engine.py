@@ -69,7 +69,8 @@ class OnnxEngine:
 
     def run(self, **tensors: torch.Tensor) -> Mapping[str, torch.Tensor]:
         key = key_of(self._network, shapes_of(tensors))
-        with self._lock:
+        # Memory made in inference mode could not be written to outside of it.
+        with self._lock, torch.inference_mode(False), torch.no_grad():
             bound = self._ready(key)
             for spec, own in zip(self._network.inputs, bound.inputs, strict=True):
                 own.copy_(tensors[spec.name])
@@ -78,7 +79,7 @@ class OnnxEngine:
 
     def warm(self, shapes: Shapes) -> None:
         key = key_of(self._network, shapes)
-        with self._lock:
+        with self._lock, torch.inference_mode(False), torch.no_grad():
             self._ready(key).run()
 
     def plans(self) -> tuple[str, ...]:
@@ -185,6 +186,8 @@ class _Bound:
         names = [port.name for port in session.get_inputs()]
         if names != [spec.name for spec in network.inputs]:
             raise EngineBuildFailed(f"The ONNX graph of {network.name} takes {names}: an input was lost.")
+        if odd := {port.type for port in [*session.get_inputs(), *session.get_outputs()]} - TYPES.keys():
+            raise EngineBuildFailed(f"{network.name} has tensors that are not taken here: {', '.join(odd)}.")
         self.inputs = [
             torch.zeros(shape, dtype=TYPES[port.type][0], device=device)
             for port, shape in zip(session.get_inputs(), key, strict=True)

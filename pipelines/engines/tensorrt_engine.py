@@ -30,6 +30,8 @@ from .tensorrt_store import Store
 KEPT_SIZES = 2
 """Each holds all weights on the GPU."""
 KEPT_SHAPES = 8
+FAULTS = (OSError, RuntimeError, ValueError, TypeError, MemoryError)
+"""What torch, its exporter and the library may raise while weights are exchanged."""
 BF16_FROM = 80
 """The first compute capability with bf16, Ampere's 8.0."""
 
@@ -66,8 +68,12 @@ class TensorRtEngine:
         key = key_of(self._network, shapes_of(tensors))
         with self._lock, torch.inference_mode(False), torch.no_grad():
             compiled = self._ready(shapes_of(tensors))
-            results = self._own(key, compiled)
-            compiled.run(tensors, results)
+            try:
+                results = self._own(key, compiled)
+                compiled.run(tensors, results)
+            except RuntimeError as error:  # torch's, e.g. no memory left on the GPU
+                reason = str(error).splitlines()[0]
+                raise EngineError(f"TensorRT failed to run {self._network.name}: {reason}") from error
             return dict(results)
 
     def warm(self, shapes: Shapes) -> None:
@@ -169,8 +175,8 @@ class TensorRtEngine:
                     return
             try:
                 self._exchange(network)
-            except EngineError as error:
-                self._report(f"{network.name} keeps its old weights: {error.message}")
+            except (EngineError, *FAULTS) as error:  # nobody waits for this thread who could be told
+                self._report(f"{network.name} keeps its old weights: {error}")
             else:
                 self._report(f"{network.name} has its new weights.")
 
@@ -184,7 +190,7 @@ class TensorRtEngine:
                     refitted.add(profile)
                 else:
                     fresh[profile] = self._checked(network, profile)
-        except EngineError:
+        except Exception:
             with self._lock:  # what was refitted is loaded with its old weights when it is next asked for
                 gone = [self._compiled.pop(profile) for profile in refitted & self._compiled.keys()]
                 for compiled in [*fresh.values(), *gone]:
@@ -215,7 +221,7 @@ class TensorRtEngine:
         example = example_of(network, profile)
         try:
             self._check(compiled, network, example, parity.reference_of(network, example))
-        except EngineError:
+        except Exception:
             compiled.close()
             raise
         return compiled

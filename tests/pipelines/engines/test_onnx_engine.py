@@ -58,6 +58,15 @@ def test_integers_and_several_outputs_pass():
             assert relative_error(value, expected) < 1e-5
 
 
+def test_memory_made_in_inference_mode_serves_outside_of_it():
+    engine = build(nets.doubler())
+    with torch.inference_mode():
+        engine.run(x=torch.ones(1, 4))
+    seen = engine.run(x=torch.ones(1, 4, requires_grad=True))["y"]
+    assert seen.tolist() == [[2.0] * 4]
+    assert not seen.requires_grad
+
+
 def test_a_kept_graph_is_not_exported_again(tmp_path):
     said: list[str] = []
     tensors = {"x": torch.ones(1, 4)}

@@ -18,11 +18,12 @@ from pipelines.engines import tensorrt_build as building
 from pipelines.engines.base import Network, TensorSpec
 from pipelines.engines.key import Shelf
 from pipelines.engines.tensorrt_api import Api, Log, load_api
+from pipelines.engines.tensorrt_run import DTYPES
 from pipelines.engines.tensorrt_store import Store
 from realtime.core.errors import EngineBuildFailed, EngineError, EngineUnavailable
 from tests import tiny
 
-from . import nets
+from . import fake_tensorrt, nets
 from .fake_tensorrt import Fake
 
 pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx is for x86-64 Linux and Windows")
@@ -158,6 +159,36 @@ def test_a_gpu_that_there_is_no_target_for_is_refused_with_those_that_there_are(
             targets=("sm90",),
             exporter=nets.export_once,
         )
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (fake_tensorrt.Builder, "Builder"),
+        (fake_tensorrt.Config, "IBuilderConfig"),
+        (fake_tensorrt.OnnxParser, "OnnxParser"),
+        (fake_tensorrt.Runtime, "Runtime"),
+        (fake_tensorrt.Engine, "ICudaEngine"),
+        (fake_tensorrt.Context, "IExecutionContext"),
+        (fake_tensorrt.Refitter, "Refitter"),
+        (fake_tensorrt.OnnxParserRefitter, "OnnxParserRefitter"),
+    ],
+)
+def test_the_library_that_stands_in_has_no_call_that_the_real_one_has_not(ours, theirs):
+    real = getattr(load_api(("tensorrt_rtx",)).trt, theirs)
+    calls = {name for name, call in vars(ours).items() if callable(call) and not name.startswith("_")}
+    assert calls - set(dir(real)) <= {"load"}
+
+
+def test_the_options_for_running_exist_in_the_real_library():
+    trt = load_api(("tensorrt_rtx",)).trt
+    options = ("cuda_graph_strategy", "dynamic_shapes_kernel_specialization_strategy", "set_runtime_cache")
+    assert set(options) <= set(dir(trt.IRuntimeConfig))
+    assert {"serialize", "deserialize"} <= set(dir(trt.IRuntimeCache))
+    assert {*DTYPES} <= set(trt.DataType.__members__)
+    assert trt.CudaGraphStrategy.DISABLED
+    assert trt.DynamicShapesKernelSpecializationStrategy.EAGER
+    assert hasattr(trt.ICudaEngine, "refittable")
 
 
 def test_without_a_gpu_a_real_engine_does_not_load_and_the_driver_is_named(tmp_path):

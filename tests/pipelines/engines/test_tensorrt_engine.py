@@ -285,6 +285,31 @@ def test_new_weights_that_do_not_load_leave_the_old_ones():
     assert "double keeps its old weights: TensorRT could not load" in made.said[-1]
 
 
+def test_a_fault_of_torch_while_weights_change_is_told_and_the_next_change_is_heard():
+    made = bench(scaler(2.0))
+    made.engine.run(x=torch.ones(1, 4))
+    broken = scaler(3.0)
+    broken.module.forward = lambda x: torch.full((1 << 60,), 1.0)  # more than any memory holds
+    made.engine.change(broken)
+    made.engine.settle()
+    assert made.engine.run(x=torch.ones(1, 4))["y"].sum() == 8.0
+    assert "double keeps its old weights: " in made.said[-1]
+    made.engine.change(scaler(4.0))
+    made.engine.settle()
+    assert made.engine.run(x=torch.ones(1, 4))["y"].sum() == 16.0
+
+
+def test_no_memory_is_an_engine_error(monkeypatch):
+    made = bench(nets.doubler())
+
+    def full(self, *arguments):
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nmore")
+
+    monkeypatch.setattr(tensorrt_run.Compiled, "run", full)
+    with pytest.raises(EngineError, match=r"failed to run double: CUDA out of memory\. Tried to allocate"):
+        made.engine.run(x=torch.ones(1, 4))
+
+
 def test_another_network_is_not_other_weights():
     with pytest.raises(EngineError, match="mixer is not double with other weights"):
         bench(nets.doubler()).engine.change(nets.mixer())
