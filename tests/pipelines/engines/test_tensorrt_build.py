@@ -121,6 +121,18 @@ def test_attention_without_a_fused_kernel_is_taken_apart(tmp_path):
     assert len(engine) > 1000
 
 
+def test_weights_beside_the_graph_are_found(tmp_path):
+    network = nets.network("decoder-tiny")
+    at = profile(network, rows=(1,))
+    graph = export.write(
+        network, at.shapes(network, 1), tmp_path, precision="fp16", only_rows=True, inline_bytes=0
+    )
+    assert graph.is_split
+    api = load_api(("tensorrt_rtx",))
+    engine = building.compile_graph(graph.path, network, at, api=api, targets=TARGETS, is_exact=False)
+    assert len(engine) > 0.4 * export.weight_bytes(network.module)
+
+
 def test_an_operation_that_tensorrt_does_not_know_is_named(tmp_path):
     ports = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 4]) for name in "xy"]
     node = onnx.helper.make_node("Foo", ["x"], ["y"], name="node_foo")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from types import SimpleNamespace
 
 import pytest
 import torch
 
 from pipelines.engines import tensorrt_engine, tensorrt_run
-from pipelines.engines.base import Network
+from pipelines.engines.base import Network, TensorSpec
 from pipelines.engines.key import Shelf
 from pipelines.engines.parity import relative_error
 from pipelines.engines.tensorrt_api import Api
@@ -223,7 +224,8 @@ class Scaler(nets.Doubler):
 
 
 def scaler(factor: float) -> Network:
-    return dataclasses.replace(nets.doubler(), module=Scaler(factor), digest=f"times {factor}")
+    x, y = (TensorSpec(name, "float32", ("b", "n")) for name in "xy")
+    return Network("double", Scaler(factor), (x,), (y,), f"times {factor}")
 
 
 def test_changed_weights_are_built_aside_and_then_serve():
@@ -236,6 +238,7 @@ def test_changed_weights_are_built_aside_and_then_serve():
     assert made.said[-1] == "double has its new weights."
     assert sum(call.startswith("build") for call in made.fake.calls) == 2
     assert "refit" not in made.fake.calls
+    assert made.engine.run(x=torch.ones(1, 6))["y"].sum() == 18.0, "other sizes have them too"
 
 
 def test_an_engine_that_was_built_for_it_is_refitted_and_recorded_anew():
@@ -260,6 +263,30 @@ def test_a_refit_that_fails_ends_in_a_build():
     made.engine.settle()
     assert made.engine.run(x=torch.ones(1, 4))["y"].sum() == 12.0
     assert any("could not be refitted and is built anew: a weight is missing" in s for s in made.said)
+
+
+def test_after_a_failed_refit_and_a_failed_build_the_old_weights_are_loaded_again():
+    made = bench(scaler(2.0), is_refittable=True)
+    made.engine.run(x=torch.ones(1, 4))
+    made.fake.breaks_refit = made.fake.breaks_building = True
+    made.engine.change(scaler(3.0))
+    made.engine.settle()
+    assert "keeps its old weights: TensorRT could not build double: no implementation" in made.said[-1]
+    made.fake.breaks_building = False
+    assert made.engine.run(x=torch.ones(1, 4))["y"].sum() == 8.0
+
+
+def test_kernels_of_a_refitted_engine_are_kept_under_its_new_weights(tmp_path):
+    made = bench(scaler(2.0), is_refittable=True, shelf=Shelf(tmp_path))
+    made.engine.run(x=torch.ones(1, 4))
+    made.engine.change(scaler(3.0))
+    made.engine.settle()
+    made.engine.warm({"x": (1, 4)})
+    kept = [json.loads(path.read_text()) for path in tmp_path.glob("*.json")]
+    assert {(one["weights"], one["backend"]) for one in kept} == {
+        ("times 2.0", "tensorrt_rtx"),
+        ("times 3.0", "tensorrt_rtx kernels"),
+    }
 
 
 def test_a_refit_that_comes_out_wrong_is_noticed(monkeypatch):
