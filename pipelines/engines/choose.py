@@ -20,12 +20,13 @@ from .base import Engine, Network, Report
 if TYPE_CHECKING:
     import torch
 
-ORDER: Mapping[str, tuple[str, ...]] = {"cpu": ("openvino", "torch"), "cuda": ("tensorrt", "torch")}
+ORDER: Mapping[str, tuple[str, ...]] = {"cpu": ("openvino", "onnx", "torch"), "cuda": ("tensorrt", "torch")}
 AUTO_PRECISION: Mapping[str, str] = {"cpu": "fp32", "cuda": "bf16"}
 PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
 HINTS = {
     "openvino": "Install it with `pip install openvino`, or use engine = torch.",
-    "tensorrt": "Use engine = torch, which runs on the GPU.",
+    "onnx": "Install it with `pip install onnxruntime onnx onnxscript`, or use engine = torch.",
+    "tensorrt": "Install it with `pip install tensorrt-rtx onnx onnxscript`, or use engine = torch.",
     "torch": "See `python -m app doctor`.",
     "torch-compile": "Use engine = torch, or auto.",
 }
@@ -178,15 +179,10 @@ def _late(module: str) -> Builder:
     return build
 
 
-def _tensorrt(
-    network: Network, *, precision: str, device: str, report: Report = lambda sentence: None
-) -> Engine | None:
-    raise EngineUnavailable("The TensorRT back end is not part of this version.", hint=HINTS["tensorrt"])
-
-
 BUILT_IN: Mapping[str, Builder] = {
     "openvino": _late("pipelines.engines.openvino_engine"),
+    "onnx": _late("pipelines.engines.onnx_engine"),
     "torch": _late("pipelines.engines.torch_engine"),
     "torch-compile": _late("pipelines.engines.torch_compile_engine"),
-    "tensorrt": _tensorrt,
+    "tensorrt": _late("pipelines.engines.tensorrt_engine"),
 }
