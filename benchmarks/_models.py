@@ -1,7 +1,7 @@
-"""Write the model that both sides of a comparison load: random weights, real shapes, a diffusers folder on disk.
+"""Write the model that both sides of a comparison load: random weights, real shapes, diffusers folder.
 
-A UNet of 12.5 M parameters on latents of 16x16 cells (pictures of 128x128), a two-layer CLIP text encoder over
-single bytes, and the full-size tiny autoencoder. Speed does not depend on what weights say; what can be seen
+A UNet of 12.5 M parameters on latents of 16x16 cells (pictures of 128x128), a two-layer CLIP text encoder
+over single bytes, and the full-size tiny autoencoder. Speed does not depend on what weights say; what can be seen
 of an error does: with the default initialisation the signal dies on its way, so weights are rescaled until
 latents, noise estimates and pictures have a standard deviation of about one.
 """
@@ -141,14 +141,14 @@ def tokenizer(folder: Path) -> Any:
 
 
 def letters() -> list[str]:
-    """Return the alphabet of byte-level BPE, each letter alone and at the end of a word, and the two marks."""
+    """Return the letters of byte-level BPE, each alone and at the end of a word, and the two marks."""
     shown = [*range(33, 127), *range(161, 173), *range(174, 256)]
     hidden = 256 - len(shown)
     alphabet = [chr(code) for code in shown] + [chr(256 + k) for k in range(hidden)]
     return alphabet + [f"{letter}</w>" for letter in alphabet] + ["<|startoftext|>", "<|endoftext|>"]
 
 
-@torch.no_grad()
+@torch.no_grad()  # type: ignore[untyped-decorator] # torch is not followed
 def enliven(model: nn.Module) -> None:
     """Draw weights that keep the signal's size through every layer, with biases that matter."""
     for module in model.modules():
@@ -158,7 +158,7 @@ def enliven(model: nn.Module) -> None:
                 nn.init.normal_(module.bias, std=0.1)
 
 
-@torch.no_grad()
+@torch.no_grad()  # type: ignore[untyped-decorator] # torch is not followed
 def divide(layer: nn.Module, by: float) -> None:
     """Divide the parameters of a layer, and so its output."""
     for parameter in layer.parameters():

@@ -95,7 +95,7 @@ class Ours:
         negative: str,
         users: int = 1,
     ) -> Stream:
-        """Return a stream, and have ready what its shapes need (also for `users` such streams in one call)."""
+        """Return a stream; have ready what its shapes need, also for `users` such streams in one call."""
         stream = Stream(self.painter, t_index_list, mode, scale, delta, seed, prompt, negative)
         rows = UNET_ROWS[mode](len(t_index_list))
         self.painter.warm(1, rows)

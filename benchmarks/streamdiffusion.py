@@ -1,7 +1,7 @@
 """Our painter against the StreamDiffusion package of PyPI, on the same weights, taking turns in one run.
 
-Both load one diffusers folder (12.5 M parameters, 128x128, random weights: see benchmarks/_models.py), have the
-same libraries, threads and environment variables, and stay loaded. In each round every side gets a short
+Both load one diffusers folder (12.5 M parameters, 128x128, random weights: see benchmarks/_models.py), have
+the same libraries, threads and environment variables, and stay loaded. In each round every side gets a short
 turn, in an order drawn anew; a ratio is the median of the rounds' own ratios. The reference gets ready
 float tensors and gives float tensors; ours is charged for pixels in and pixels out. Steps: t_index_list [32],
 [16, 32] and [0, 16, 32, 45]; the reference runs torch eager in float32, which is what it has on a CPU.
@@ -39,7 +39,7 @@ PICTURES = 12
 TOLERANCE = 2e-4
 """Largest difference of outputs before clamping; the reference against itself on other threads is 2e-6."""
 FAULTY = {(1, "self")}
-"""Where the reference is wrong (it feeds its noise back from frame to frame), so that parity is not wanted."""
+"""Where the reference is wrong (it feeds its noise back from frame to frame), so parity is not wanted."""
 
 Name = tuple[str, str, int]
 """Side, guidance mode, number of steps."""
@@ -188,7 +188,7 @@ def print_times(times: Mapping[Name, Sequence[float]]) -> None:
 def parity(
     reference: Reference, ours: Ours, folder: Path, pictures: Sequence[np.ndarray], file: Path
 ) -> dict[str, Any]:
-    """Compare both sides' outputs before clamping, frame by frame; the first n - 1 of the reference are void."""
+    """Compare both outputs before clamping, frame by frame; the first n - 1 of the reference are void."""
     from diffusers import AutoencoderTiny
 
     vae = AutoencoderTiny.from_pretrained(str(folder / "vae"), local_files_only=True).eval()
