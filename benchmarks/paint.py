@@ -145,7 +145,7 @@ def paint_alone(house: House, config: PaintConfig, pictures: Sequence[np.ndarray
 def bare_round(painter: Painter) -> Callable[[], None]:
     """Return a function that runs encoder, UNet and decoder once, one after the other, on ready tensors."""
     words = painter.book.words(PROMPTS[0], "").prompt
-    emb, context = painter.time_row(words, painter.schedule(1, 0.5)[0].t), words.context_1TD
+    emb, context = painter.time_row(words, painter.levels.schedule(1, 0.5)[0].t), words.context_1TD
     picture = torch.rand((1, 3, painter.size_px, painter.size_px)) * 2 - 1
     encoder, unet, decoder = painter.engines
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
+from realtime.core.errors import ConfigError
 from realtime.core.stage import Live
 
 MAX_PROMPT_CHARS = 2000
+MAX_STEPS = 8
+GRID = 50
+"""Places that `t_index` counts: the noise levels that LCMs are distilled at."""
 ADVANCED: dict[str, Any] = {"advanced": True}
 
 
@@ -23,7 +29,45 @@ def _not_too_long(prompt: Any) -> Any:
     return prompt
 
 
-Prompt = Annotated[str, BeforeValidator(_not_too_long), Field(max_length=MAX_PROMPT_CHARS), Live()]
+def _readable(prompt: str) -> str:
+    from .blend import parts_of
+
+    try:
+        parts_of(prompt)
+    except ConfigError as error:
+        raise PydanticCustomError(
+            "prompt_blend", "{says}", {"says": f"{error.message} {error.hint}"}
+        ) from None
+    return prompt
+
+
+def indices(text: str) -> tuple[int, ...]:
+    """Return the places that a `t_index` names: "0, 16, 32" is (0, 16, 32). Raises ValueError."""
+    found = tuple(int(word) for word in re.split(r"[\s,;]+", text.strip("[]() \t")) if word)
+    if len(found) > MAX_STEPS:
+        raise ValueError(f"at most {MAX_STEPS} places")
+    if any(not 0 <= place < GRID for place in found):
+        raise ValueError(f"places from 0 (noisiest) to {GRID - 1}")
+    if any(later <= earlier for earlier, later in pairwise(found)):
+        raise ValueError("places that rise")
+    return found
+
+
+def _indices(text: str) -> str:
+    try:
+        indices(text)
+    except ValueError as error:
+        raise PydanticCustomError(
+            "t_index",
+            'Write whole numbers such as "0, 16, 32, 45" ({says})',
+            {"says": str(error)},
+        ) from None
+    return text
+
+
+Prompt = Annotated[
+    str, BeforeValidator(_not_too_long), AfterValidator(_readable), Field(max_length=MAX_PROMPT_CHARS), Live()
+]
 
 
 class PaintConfig(BaseModel):
@@ -31,7 +75,10 @@ class PaintConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    prompt: Prompt = Field(default="pencil sketch", description="What the picture becomes, in words.")
+    prompt: Prompt = Field(
+        default="pencil sketch",
+        description="What the picture becomes, in words; several blend: oil painting:0.7 | pop art:0.3.",
+    )
     strength: Annotated[float, Live()] = Field(
         default=0.5, ge=0.0, le=1.0, description="How far from the camera picture; 0.5 is the model's usual."
     )
@@ -41,24 +88,113 @@ class PaintConfig(BaseModel):
     seed: Annotated[int, Live()] = Field(
         default=2, ge=0, le=2**32 - 1, description="The same seed paints the same picture again."
     )
-    size_px: int = Field(
-        default=256, ge=192, le=1024, multiple_of=64, description="Side of the square that is painted."
+    size_px: Annotated[int, Live()] = Field(
+        default=256,
+        ge=192,
+        le=1024,
+        multiple_of=64,
+        description="Side of the square that is painted; a new one acts once its engines are ready.",
+    )
+    transition_s: Annotated[float, Live()] = Field(
+        default=0.0,
+        ge=0.0,
+        le=60.0,
+        description="Seconds that a change of prompt or seed takes; 0 is at once.",
+        json_schema_extra=ADVANCED,
+    )
+    blend: Annotated[Literal["linear", "spherical"], Live()] = Field(
+        default="linear",
+        description="How blended prompts are mixed: along a straight line, or on the sphere.",
+        json_schema_extra=ADVANCED,
     )
     negative_prompt: Prompt = Field(
         default="",
-        description='What the picture should not be; acts with guidance "full".',
+        description='What the picture should not be; acts with guidance "full" and "onetime".',
         json_schema_extra=ADVANCED,
     )
-    guidance: Annotated[Literal["none", "full"], Live()] = Field(
+    guidance: Annotated[Literal["none", "full", "self", "onetime"], Live()] = Field(
         default="none",
-        description='"full" also runs the negative prompt, which costs twice the work.',
+        description='"full" runs the negative prompt at each step, "onetime" once a picture, "self" never.',
         json_schema_extra=ADVANCED,
     )
     guidance_scale: Annotated[float, Live()] = Field(
         default=1.5,
-        ge=1.0,
+        ge=0.0,
         le=10.0,
-        description='How hard guidance "full" pushes away from the negative prompt.',
+        description="How hard guidance pushes towards the prompt; 1 is as without.",
+        json_schema_extra=ADVANCED,
+    )
+    delta: Annotated[float, Live()] = Field(
+        default=1.0,
+        ge=0.0,
+        le=2.0,
+        description='Guidance "self" and "onetime": less is softer, with less contrast.',
+        json_schema_extra=ADVANCED,
+    )
+    seed_to: Annotated[int, Live()] = Field(
+        default=3,
+        ge=0,
+        le=2**32 - 1,
+        description="The other seed of a seed blend.",
+        json_schema_extra=ADVANCED,
+    )
+    seed_blend: Annotated[float, Live()] = Field(
+        default=0.0,
+        ge=0.0,
+        le=1.0,
+        description="Where between the two seeds the noise lies; 0 is the first alone.",
+        json_schema_extra=ADVANCED,
+    )
+    t_index: Annotated[str, AfterValidator(_indices), Live()] = Field(
+        default="",
+        max_length=80,
+        description='Exact noise levels, 0 (noisiest) to 49, as "0, 16, 32"; empty: by steps and strength.',
+        json_schema_extra=ADVANCED,
+    )
+    sampler: Annotated[Literal["auto", "lcm", "tcd", "ddim"], Live()] = Field(
+        default="auto",
+        description='How a step follows the one before; "auto" is what the model was made for.',
+        json_schema_extra=ADVANCED,
+    )
+    add_noise: Annotated[bool, Live()] = Field(
+        default=True,
+        description="Give the later steps fresh noise; without, the picture is smoother.",
+        json_schema_extra=ADVANCED,
+    )
+    start_from: Annotated[Literal["picture", "noise"], Live()] = Field(
+        default="picture",
+        description='"noise" paints from the words alone, one picture for each that comes in.',
+        json_schema_extra=ADVANCED,
+    )
+    vary: Annotated[bool, Live()] = Field(
+        default=False,
+        description="Draw other noise for each picture, in place of the seed's same one.",
+        json_schema_extra=ADVANCED,
+    )
+    skip_still: Annotated[bool, Live()] = Field(
+        default=True,
+        description="Show the last picture again while nothing moves, which saves the work.",
+        json_schema_extra=ADVANCED,
+    )
+    still_threshold: Annotated[float, Live()] = Field(
+        default=0.98,
+        ge=0.0,
+        le=1.0,
+        description="How alike two pictures must be for the second to be skipped.",
+        json_schema_extra=ADVANCED,
+    )
+    max_skips: Annotated[int, Live()] = Field(
+        default=10,
+        ge=0,
+        le=1000,
+        description="At most so many pictures are skipped in a row.",
+        json_schema_extra=ADVANCED,
+    )
+    max_age_ms: Annotated[float, Live()] = Field(
+        default=0.0,
+        ge=0.0,
+        le=10_000.0,
+        description="Lower steps and rate before pictures get older than this; 0 leaves them alone.",
         json_schema_extra=ADVANCED,
     )
     model: str = Field(
@@ -68,7 +204,7 @@ class PaintConfig(BaseModel):
         description="Catalog id, hub:owner/name, or folder.",
         json_schema_extra=ADVANCED,
     )
-    engine: Literal["auto", "openvino", "torch"] = Field(
+    engine: Literal["auto", "openvino", "onnx", "tensorrt", "torch"] = Field(
         default="auto",
         description='What runs the networks; "auto" takes the fastest that works here.',
         json_schema_extra=ADVANCED,

@@ -1,35 +1,72 @@
-"""How many rows of the UNet a frame costs, and what is made of them: guidance `none` and `full`.
+"""How many rows of the network a frame's step costs, and what is made of them: four kinds of guidance.
 
-Classifier-free guidance (Ho and Salimans 2022, arXiv:2207.12598) is linear in the network's output, so the
-same line serves models that predict noise, the clean sample or the velocity.
+Classifier-free guidance (Ho and Salimans 2022, arXiv:2207.12598) runs the negative prompt at each step. The
+residual kind of StreamDiffusion (Kodaira et al. 2023, arXiv:2312.12491, section 3.2) puts an analytic guess
+in its place: the noise that would lead from the noised latent x to an *anchor*, `(x - a * anchor) / b`. The
+anchor is the frame's own latent ("self", no further row) or what the negative prompt made of the first step
+("onetime", one further row a frame). Here that is written on the clean estimates, where no noise is divided
+by and no state is carried from frame to frame:
+
+    guided = scale * clean + (1 - scale) * (delta * anchor + (1 - delta) * x / a)
+
+so it is the same line for networks that predict noise, the clean sample or the velocity.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from .prompts import Embedding, Words
+    from .embedding import Embedding, Words
+    from .schedule import Step
+
+Mode = Literal["none", "full", "self", "onetime"]
+MODES: tuple[str, ...] = get_args(Mode)
 
 
 @dataclass(frozen=True, slots=True)
 class Guidance:
-    """Say whether and how strongly the negative prompt pushes the picture away."""
+    """Say whether and how strongly the picture is pushed towards the prompt, away from something."""
 
-    scale: float | None = None
-    """None: the prompt alone, one row a step. A number: two rows; 1.0 gives the same picture."""
+    mode: Mode = "none"
+    scale: float = 1.0
+    """1.0 gives the picture of "none" in each mode."""
+    delta: float = 1.0
+    """Residual kinds only: how much of the guessed noise is pushed away from; less is softer."""
 
-    def rows(self, words: Words) -> tuple[Embedding, ...]:
-        """Return the embeddings that a step is run with, one a row."""
-        return (words.prompt,) if self.scale is None else (words.prompt, words.negative)
+    def __post_init__(self) -> None:
+        if self.mode not in MODES:
+            raise ValueError(f"guidance {self.mode!r} is not one of {', '.join(MODES)}")
 
-    def merge(self, outputs: Sequence[Tensor]) -> Tensor:
-        """Return the guided output of the outputs of `rows`, each (1, C, h, w)."""
-        if self.scale is None:
-            return outputs[0]
-        wanted, unwanted = outputs
-        return unwanted + self.scale * (wanted - unwanted)
+    def rows(self, words: Words, index: int) -> tuple[Embedding, ...]:
+        """Return the embeddings that step `index` is run with, one a row."""
+        if self.mode == "full" or (self.mode == "onetime" and index == 0):
+            return (words.prompt, words.negative)
+        return (words.prompt,)
+
+    def row_count(self, steps: int) -> int:
+        """Return the rows of all steps of a frame together, which is what a tick of a full batch runs."""
+        return steps * (2 if self.mode == "full" else 1) + (self.mode == "onetime")
+
+    def merge(
+        self, cleans: Sequence[Tensor], x: Tensor, step: Step, anchor: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return the guided clean estimate of the estimates of `rows`, each (1, C, h, w), and the anchor.
+
+        `anchor` is the frame's own latent for "self", and for "onetime" what the call for the first step
+        returned.
+        """
+        clean = cleans[0]
+        if self.mode == "none":
+            return clean, anchor
+        if self.mode == "full":
+            return cleans[1] + self.scale * (clean - cleans[1]), anchor
+        if len(cleans) == 2:
+            anchor = cleans[1]
+        assert anchor is not None  # "self" is given one, "onetime" made one at its first step
+        away = anchor if self.delta == 1.0 else self.delta * anchor + (1.0 - self.delta) / step.a * x
+        return away + self.scale * (clean - away), anchor

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from .schedule import Schedule, make_schedule
+from .schedule import Schedule, make_schedule, without_noise
 
 LCM_GRID = 50
 """Number of noise levels that LCMs are distilled at."""
@@ -80,12 +80,39 @@ class Levels:
     """Whether the levels are SD-Turbo's rather than LCM's."""
     translates: bool = False
     """Whether the network names the painted picture."""
+    sampler: str = "lcm"
+    """What the model was distilled for."""
+    eta: float = 0.3
+    """Share of fresh noise of the sampler "tcd"."""
 
-    def schedule(self, steps: int, strength: float) -> Schedule:
-        """Return the steps of a frame. `strength` is 0 to 1."""
-        return make_schedule(
-            self.alphas_cumprod, self.timesteps(steps, strength), self.prediction, self.timestep_scaling
+    def schedule(
+        self,
+        steps: int,
+        strength: float,
+        *,
+        t_index: Sequence[int] = (),
+        sampler: str = "",
+        adds_noise: bool = True,
+    ) -> Schedule:
+        """Return the steps of a frame. `strength` is 0 to 1.
+
+        `t_index` names the levels themselves, as StreamDiffusion's `t_index_list` does: places in LCM's grid
+        of 50, 0 the noisiest. Raises ValueError for places outside it or not rising.
+        """
+        timesteps = self.timesteps(steps, strength)
+        if t_index:
+            if not 0 <= min(t_index) <= max(t_index) < LCM_GRID:
+                raise ValueError(f"t_index must lie in 0..{LCM_GRID - 1}, got {list(t_index)}")
+            timesteps = at_indices(t_index, len(self.alphas_cumprod))
+        made = make_schedule(
+            self.alphas_cumprod,
+            timesteps,
+            self.prediction,
+            self.timestep_scaling,
+            sampler or self.sampler,
+            self.eta,
         )
+        return made if adds_noise else without_noise(made)
 
     def timesteps(self, steps: int, strength: float) -> tuple[int, ...]:
         """Return the training timesteps, the noisiest first; each falls or stays as `strength` falls."""

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from realtime.core.errors import ConfigError
 
 from . import folder as folders
+from .embedding import Embedding
 from .painter import Engines, Latents, Painter
 from .text import TextSide
 from .wording import Wording
+
+if TYPE_CHECKING:
+    from pipelines.engines.networks import Extension
 
 EXAMPLE_TIMESTEP = 259
 """Engines are checked against torch at this noise level."""
@@ -75,12 +79,33 @@ def load_painter(
     text.device = engines.unet.info.device
     latents = Latents(
         parts.channels,
-        side,
+        parts.factor,
         float(parts.vae.config.scaling_factor),
         float(getattr(parts.vae.config, "shift_factor", None) or 0.0),
     )
+
+    def extend(extensions: Sequence[Extension]) -> Any:
+        """Build the UNet anew with what features add to it."""
+        recipes = " ".join([digest, *(f"{one.name} {one.recipe}" for one in extensions)])
+        network = unet_network(parts.unet, hashlib.sha256(recipes.encode()).hexdigest(), extensions)
+        inputs = dict(examples["unet"])
+        for extension in extensions:
+            given = extension.example(1, side)
+            inputs |= {spec.name: tensor for spec, tensor in zip(extension.inputs, given, strict=True)}
+        return choose(network, wanted=engine, precision=precision, example=inputs, report=report)
+
+    def time(embedding: Embedding, t: float) -> Any:
+        return time_embedding(parts.unet, torch.tensor([t]), embedding.context_1TD.to("cpu"))
+
     return Painter(
-        size_px=size_px, latents=latents, engines=engines, levels=parts.levels, text=text, unet=parts.unet
+        size_px=size_px,
+        multiple_px=parts.multiple_px,
+        latents=latents,
+        engines=engines,
+        levels=parts.levels,
+        text=text,
+        time=time,
+        extend=extend,
     )
 
 

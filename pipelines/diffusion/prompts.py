@@ -10,33 +10,9 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Embedding:
-    """Hold an encoded prompt."""
-
-    text: str
-    """What was encoded, after free wording became known words."""
-    context_1TD: Tensor
-    """Output of the text encoder, (1, tokens, width)."""
-    cut_tokens: int = 0
-    """Tokens at the end that the model has no room for."""
-    time_rows: dict[int, Tensor] = field(default_factory=dict)
-    """Time and pooled text embedding (1, E) by timestep, filled as they are needed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Words:
-    """Hold the two sides of guidance. They change together."""
-
-    prompt: Embedding
-    negative: Embedding
+from .blend import Blend, blended
+from .embedding import Embedding, Words
 
 
 class PromptBook:
@@ -45,26 +21,36 @@ class PromptBook:
     def __init__(self, encode: Callable[[str], Embedding], capacity: int = 64) -> None:
         self._encode = encode
         self._capacity = capacity
-        self._known: OrderedDict[str, Embedding] = OrderedDict()
+        self._known: OrderedDict[tuple[str, Blend], Embedding] = OrderedDict()
         self._lock = threading.Lock()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="prompts")
 
-    def look_up(self, text: str) -> Embedding:
-        """Return the embedding of `text`; encode it here and now if it is not known."""
+    def look_up(self, text: str, how: Blend = "linear") -> Embedding:
+        """Return the embedding of `text`, a prompt or a blend of several.
+
+        What is not known is encoded here and now. Raises ConfigError for a blend that cannot be read.
+        """
+        key = (text, how)
         with self._lock:
-            if text in self._known:
-                self._known.move_to_end(text)
-                return self._known[text]
-        made = self._encode(text)
+            if key in self._known:
+                self._known.move_to_end(key)
+                return self._known[key]
+        made = blended(text, how, self._alone)
         with self._lock:
-            self._known[text] = made
+            made = self._known.setdefault(key, made)  # another thread may have been quicker
             while len(self._known) > self._capacity:
                 self._known.popitem(last=False)
         return made
 
-    def words(self, prompt: str, negative: str) -> Words:
+    def words(self, prompt: str, negative: str, how: Blend = "linear") -> Words:
         """Return the embeddings of both prompts; encodes them here and now if they are not known."""
-        return Words(self.look_up(prompt), self.look_up(negative))
+        return Words(self.look_up(prompt, how), self.look_up(negative, how))
+
+    def _alone(self, text: str) -> Embedding:
+        """Return the embedding of one part of a blend, or of a prompt that is none."""
+        with self._lock:
+            known = self._known.get((text, "linear"))
+        return known or self._encode(text)
 
     def later(self, work: Callable[[], None]) -> Future[None]:
         """Run `work` on the book's thread."""
@@ -78,21 +64,21 @@ class PromptBook:
 class Prompter:
     """Hold the words of one session: those in use, and the ones wanted next."""
 
-    def __init__(self, book: PromptBook, prompt: str, negative: str) -> None:
+    def __init__(self, book: PromptBook, prompt: str, negative: str, how: Blend = "linear") -> None:
         """Encode the first words here and now: a session never paints without a prompt."""
         self._book = book
         self._lock = threading.Lock()
-        self._wanted: tuple[str, str] | None = None
-        self._asked: tuple[str, str] | None = (prompt, negative)
+        self._wanted: tuple[str, str, Blend] | None = None
+        self._asked: tuple[str, str, Blend] | None = (prompt, negative, how)
         self._working: Future[None] | None = None
-        self._ready = book.words(prompt, negative)
+        self._ready = book.words(prompt, negative, how)
 
-    def want(self, prompt: str, negative: str) -> None:
+    def want(self, prompt: str, negative: str, how: Blend = "linear") -> None:
         """Ask for other words. Returns at once; the newest wish replaces one that has not been begun."""
         with self._lock:
-            if (prompt, negative) == self._asked:
+            if (prompt, negative, how) == self._asked:
                 return
-            self._asked = self._wanted = (prompt, negative)
+            self._asked = self._wanted = (prompt, negative, how)
             if self._working is None:
                 self._working = self._book.later(self._work)
 

@@ -1,15 +1,16 @@
 """Which noise levels a frame passes through, and the arithmetic of one step. Pure: no state, no model.
 
-The step is that of latent consistency models (Luo et al. 2023, arXiv:2310.04378), with the boundary
-condition in its exact form. SD-Turbo and the embedded painter take the same step: at their noise levels
-c_skip is 0 and c_out 1 to seven digits. Nothing else passes from one step to the next, so a frame's result
-can be checked by running that frame alone.
+Every sampler of this house is a list of `Step`: how the clean estimate follows from the network's output, and
+how much of the clean estimate, of the noise that was seen and of fresh noise make the next step's latent.
+With that, consistency models (Luo et al. 2023, arXiv:2310.04378), TCD and Hyper-SD (Zheng et al. 2024,
+arXiv:2402.19159), DDIM and flow matching share one batch. Nothing else passes from one step to the next, so a
+frame's result can be checked by running that frame alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 Prediction = Literal["epsilon", "sample", "v_prediction"]
 PREDICTIONS: tuple[str, ...] = get_args(Prediction)
+Sampler = Literal["lcm", "tcd", "ddim"]
+SAMPLERS: tuple[str, ...] = get_args(Sampler)
 
 SIGMA_DATA = 0.5
 """Standard deviation of the data in the consistency boundary condition."""
@@ -25,14 +28,19 @@ SIGMA_DATA = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Hold one noise level: x_t = a * clean + b * noise, and how the clean estimate is mixed with x_t."""
+    """Hold one noise level, x = a * clean + b * noise, and how x is made from the step before."""
 
-    t: int
-    """Training timestep, 0 to 999; larger is noisier."""
+    t: float
+    """What the network is told of the level; for Stable Diffusion the training timestep, 0 to 999."""
     a: float
     b: float
-    c_skip: float
-    c_out: float
+    c_skip: float = 0.0
+    """Share of x in the clean estimate (consistency models' boundary condition)."""
+    c_out: float = 1.0
+    kept: float = 0.0
+    """Weight of the noise that the step before saw, in this step's latent."""
+    fresh: float = 0.0
+    """Weight of new noise in this step's latent. The first step of a schedule has kept 0 and fresh b."""
 
 
 Schedule = tuple[Step, ...]
@@ -44,38 +52,94 @@ def make_schedule(
     timesteps: Sequence[int],
     prediction: str,
     timestep_scaling: float = 10.0,
+    sampler: str = "lcm",
+    eta: float = 0.3,
 ) -> Schedule:
-    """Compute the coefficients at `timesteps`, which must fall. Raises ValueError if they cannot be used."""
+    """Compute the coefficients at `timesteps`, which must fall. Raises ValueError if they cannot be used.
+
+    `sampler`: "lcm" renoises the clean estimate with fresh noise; "ddim" keeps the noise that it saw; "tcd"
+    mixes both, `eta` (0 to 1) being the share of the way that is made of fresh noise: 0 is ddim.
+    """
     if prediction not in PREDICTIONS:
         raise ValueError(f"prediction type {prediction!r} is not one of {', '.join(PREDICTIONS)}")
+    if sampler not in SAMPLERS:
+        raise ValueError(f"sampler {sampler!r} is not one of {', '.join(SAMPLERS)}")
     if not timesteps:
         raise ValueError("a schedule needs at least one timestep")
     if any(later >= earlier for earlier, later in pairwise(timesteps)):
         raise ValueError(f"timesteps must fall, got {list(timesteps)}")
     if not 0 <= timesteps[-1] <= timesteps[0] < len(alphas_cumprod):
         raise ValueError(f"timesteps must lie in 0..{len(alphas_cumprod) - 1}, got {list(timesteps)}")
-    return tuple(_step(t, float(alphas_cumprod[t]), prediction, timestep_scaling) for t in timesteps)
+    steps = [_step(t, float(alphas_cumprod[t]), prediction) for t in timesteps]
+    if sampler == "lcm":
+        return tuple(_bounded(step, timestep_scaling) for step in steps)
+    later = [_kept(step, float(alphas_cumprod[int((1.0 - eta) * step.t)]), sampler) for step in steps[1:]]
+    return (steps[0], *later)
 
 
-def _step(t: int, alpha: float, prediction: str, scaling: float) -> Step:
+def without_noise(schedule: Schedule) -> Schedule:
+    """Return the schedule whose later steps add no noise (StreamDiffusion's `do_add_noise=False`)."""
+    first, *later = schedule
+    return (first, *(replace(step, kept=0.0, fresh=0.0) for step in later))
+
+
+def _step(t: int, alpha: float, prediction: str) -> Step:
     if prediction == "epsilon" and alpha <= 0.0:
         raise ValueError(f"at timestep {t} all is noise, from which no picture follows")
-    scaled = t * scaling
+    b = (1.0 - alpha) ** 0.5
+    return Step(t, alpha**0.5, b, fresh=b)
+
+
+def _bounded(step: Step, scaling: float) -> Step:
+    scaled = step.t * scaling
     spread = scaled**2 + SIGMA_DATA**2
-    return Step(t, alpha**0.5, (1.0 - alpha) ** 0.5, SIGMA_DATA**2 / spread, scaled / spread**0.5)
+    return replace(step, c_skip=SIGMA_DATA**2 / spread, c_out=scaled / spread**0.5)
+
+
+def _kept(step: Step, alpha_s: float, sampler: str) -> Step:
+    """Return a step reached over the level `alpha_s` without noise, and from there with fresh noise."""
+    if sampler == "ddim":
+        return replace(step, kept=step.b, fresh=0.0)
+    ratio = step.a / alpha_s**0.5
+    return replace(step, kept=ratio * (1.0 - alpha_s) ** 0.5, fresh=max(1.0 - ratio**2, 0.0) ** 0.5)
+
+
+def estimate(output: Tensor, x: Tensor, step: Step, prediction: str) -> Tensor:
+    """Return the clean latent that the network's output means at noised latent `x`; all (B, C, h, w)."""
+    if prediction == "epsilon":
+        return (x - step.b * output) / step.a
+    if prediction == "v_prediction":
+        return step.a * x - step.b * output
+    return output
+
+
+def bounded(clean: Tensor, x: Tensor, step: Step) -> Tensor:
+    """Return the clean estimate with the boundary condition of consistency models."""
+    if step.c_skip == 0.0 and step.c_out == 1.0:
+        return clean
+    return step.c_out * clean + step.c_skip * x
 
 
 def to_x0(output: Tensor, x: Tensor, step: Step, prediction: str) -> Tensor:
     """Return the clean estimate of noised latent `x` from the network's output; all (B, C, h, w)."""
-    if prediction == "epsilon":
-        clean = (x - step.b * output) / step.a
-    elif prediction == "v_prediction":
-        clean = step.a * x - step.b * output
-    else:
-        clean = output
-    return step.c_out * clean + step.c_skip * x
+    return bounded(estimate(output, x, step, prediction), x, step)
 
 
-def renoise(clean: Tensor, step: Step, noise: Tensor) -> Tensor:
+def first_latent(clean: Tensor, step: Step, noise: Tensor) -> Tensor:
     """Return `clean` at the noise level of `step`; all (B, C, h, w)."""
     return step.a * clean + step.b * noise
+
+
+def next_latent(clean: Tensor, seen: Tensor | None, step: Step, noise: Tensor) -> Tensor:
+    """Return the latent of `step` from the step before: its clean estimate and the noise that it `seen`."""
+    x = step.a * clean
+    if step.fresh:
+        x = x + step.fresh * noise
+    if step.kept and seen is not None:
+        x = x + step.kept * seen
+    return x
+
+
+def seen_noise(x: Tensor, clean: Tensor, step: Step) -> Tensor:
+    """Return the noise that makes `x` of `clean` at `step`."""
+    return (x - step.a * clean) / step.b

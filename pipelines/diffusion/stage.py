@@ -1,12 +1,13 @@
 """The stage "paint": a frame in, the painted frame out `steps` - 1 frames later, under its own stamp.
 
-What a session owns is small: the frames in flight and its prompt's embedding. All else is the shared
-`Painter`, so sessions of the same model go through one call of each network (`paint_together`).
+What a session owns is small: the frames in flight, its newest settings, its prompt's embedding. All else is
+the shared `Painter`, so sessions of the same model go through one call of each network (`paint_together`).
+Settings are immutable and numbered: a frame takes the newest as it comes in and keeps them to its end.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -16,12 +17,19 @@ from realtime.core.errors import SessionError
 from realtime.core.frame import Frame
 from realtime.core.stage import Emitted, StageContext, StageSpec
 
-from .config import PaintConfig
+from .config import PaintConfig, indices
+from .embedding import Words
+from .features import Draft, Features
+from .fitting import Fit, Fitting
 from .guidance import Guidance
+from .noise import Seeds
+from .painter import Wish
 from .pictures import Pixels, square
-from .prompts import Prompter, Words
-from .stream_batch import StreamBatch, tick
+from .prompts import Prompter
+from .stream_batch import Echo, StreamBatch, tick
+from .together import decoded, encoded
 from .trajectory import Trajectory
+from .transition import Transition
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,6 +38,7 @@ if TYPE_CHECKING:
 
 WARM_MORE_NS = 5 * NS_PER_S
 """Where one frame's shapes were ready sooner than this, those of two sessions are made ready too."""
+SEEDS = 2**32
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +53,9 @@ class EngineBadge:
 def paint_together(pairs: Sequence[tuple[Any, Any]]) -> list[list[Emitted]]:
     """Paint for the stages of one group: their new frames, and one step of every frame in flight.
 
-    One call of the encoder for all new frames, of the UNet for all rows, of the decoder for all that
-    finished. When a call fails, the frames in flight of these stages are forgotten and the error is raised.
+    One call of the encoder for all new frames of a size, of the network for all rows of a kind, of the
+    decoder for all that finished. When a call fails, the frames in flight of these stages are forgotten and
+    the error is raised.
     """
     import torch
 
@@ -55,29 +65,20 @@ def paint_together(pairs: Sequence[tuple[Any, Any]]) -> list[list[Emitted]]:
     try:
         with torch.inference_mode():
             fresh = [(stage, frame) for stage, frame in pairs if frame is not None]
-            if fresh:
-                squares = [square(frame.pixels, painter.size_px) for _, frame in fresh]
-                latents = painter.encode(squares).split(1)
-                for (stage, frame), latent_1CHW in zip(fresh, latents, strict=True):
-                    stage.admit(frame, latent_1CHW)
+            seen = [
+                (stage, frame, pixels) for stage, frame in fresh if (pixels := stage.look(frame)) is not None
+            ]
+            latents = encoded(painter, [pixels if stage.needs_latent else None for stage, _, pixels in seen])
+            for (stage, frame, _), latent_1CHW in zip(seen, latents, strict=True):
+                stage.admit(frame, latent_1CHW)
             finished = tick(painter, [stage.batch for stage in stages])
-            pictures = iter(_decoded(painter, [one for ones in finished for one in ones]))
+            pictures = decoded(painter, [one for ones in finished for one in ones])
         is_done = True
     finally:
         if not is_done:
             for stage in stages:
                 stage.reset()
-    return [[Emitted(one.stamp, Frame(one.stamp, next(pictures))) for one in ones] for ones in finished]
-
-
-def _decoded(painter: Painter, finished: Sequence[Trajectory]) -> list[Pixels]:
-    if not finished:
-        return []
-    if len(finished) == 1:
-        return painter.decode(finished[0].latent_1CHW)
-    import torch
-
-    return painter.decode(torch.cat([one.latent_1CHW for one in finished]))
+    return [stage.emit(ones, pictures) for stage, ones in zip(stages, finished, strict=True)]
 
 
 class PaintStage:
@@ -98,11 +99,20 @@ class PaintStage:
         self.batch = StreamBatch()
         self.group: Hashable = None
         """Stages with the same group may be painted together: they share a painter."""
+        self.version = 0
+        """Number of the newest settings."""
         self._config = PaintConfig()
         self._painter: Painter | None = None
         self._prompter: Prompter | None = None
+        self._transition = Transition()
         self._ctx = StageContext()
         self._told: Words | None = None
+        self._features = Features()
+        self._fitting: Fitting | None = None
+        self._fit: Fit | None = None
+        """What the newest frame is painted with."""
+        self._shown: Pixels | None = None
+        """The picture that came out last."""
 
     @property
     def painter(self) -> Painter:
@@ -110,6 +120,11 @@ class PaintStage:
         if self._painter is None:
             raise SessionError("The painter is not open.", hint="Open the stage before its first frame.")
         return self._painter
+
+    @property
+    def needs_latent(self) -> bool:
+        """Whether the picture itself is painted over, rather than the words alone."""
+        return self._config.start_from == "picture"
 
     def open(self, ctx: StageContext) -> None:
         """Get the shared painter, and encode the first prompt: no frame is painted without one."""
@@ -122,29 +137,34 @@ class PaintStage:
         self._ctx = ctx
         wish = self._config
         folder = Path(locate(wish.model))
-        key = f"painter {wish.model} {wish.size_px} px {wish.engine} {wish.precision}"
+        key = f"painter {wish.model} {wish.engine} {wish.precision}"
 
         def make() -> Painter:
-            made = load_painter(
+            return load_painter(
                 folder, engine=wish.engine, precision=wish.precision, size_px=wish.size_px, report=ctx.report
             )
-            began_ns = ctx.clock.now_ns()
-            rows = wish.steps * (2 if wish.guidance == "full" else 1)
-            made.warm(1, rows)
-            if ctx.clock.now_ns() - began_ns < WARM_MORE_NS:
-                made.warm(2, 2 * rows)
-            return made
 
         painter: Painter = ctx.shared(key, make)
-        self._prompter = Prompter(painter.book, wish.prompt, wish.negative_prompt)
+        painter.check_size(wish.size_px)
+        self._fitting = Fitting(painter, self._features, ctx.report)
+        rows = self._rows()
+        began_ns = ctx.clock.now_ns()
+        self._fit = self._fitting.first(wish, rows)
+        if ctx.clock.now_ns() - began_ns < WARM_MORE_NS:
+            fit = self._fit
+            painter.build(lambda: painter.warm(2, 2 * rows, fit.size_px, fit.kit)).result()
+        self._prompter = Prompter(painter.book, wish.prompt, wish.negative_prompt, wish.blend)
         self._painter = painter
         self.group = (key, id(painter))
 
     def configure(self, config: PaintConfig) -> None:
         """Take new settings: live ones from the next frame on, the others at the next `open`."""
+        if self._painter is not None and config.size_px != self._config.size_px:
+            self._painter.check_size(config.size_px)
         self._config = config
+        self.version += 1
         if self._prompter is not None:
-            self._prompter.want(config.prompt, config.negative_prompt)
+            self._prompter.want(config.prompt, config.negative_prompt, config.blend)
 
     def process(self, item: Frame | None) -> Sequence[Emitted]:
         """Take a frame in (or none) and one step of all frames in flight; return what is finished."""
@@ -155,11 +175,15 @@ class PaintStage:
     def reset(self) -> None:
         """Forget the frames in flight."""
         self.batch.clear()
+        self._transition.reset()
+        self._features.reset()
+        self._shown = None
 
     def close(self) -> None:
         """Let the painter go; who shares it keeps it."""
         self.reset()
         self._painter = self._prompter = self._told = self.group = None
+        self._fitting = self._fit = None
 
     def engine_info(self) -> EngineBadge | None:
         """Return what paints; None while the stage is not open."""
@@ -168,20 +192,80 @@ class PaintStage:
         info = self._painter.info
         return EngineBadge(f"{info.backend} {info.precision}", info.why)
 
-    def admit(self, frame: Frame, latent_1CHW: Tensor) -> None:
+    # What `paint_together` asks, in this order.
+
+    def look(self, frame: Frame) -> Pixels | None:
+        """Return the square that is to be painted, (size, size, 3); None when the frame is only repeated."""
+        assert self._fitting is not None  # set with the painter
+        self._fit = self._fitting.newest(self._config, self._rows())
+        return square(frame.pixels, self._fit.size_px)
+
+    def admit(self, frame: Frame, latent_1CHW: Tensor | None) -> None:
         """Put a frame with its latent in flight, under the newest settings."""
-        config, painter = self._config, self.painter
+        config, painter, fit = self._config, self.painter, self._fit
+        assert fit is not None  # `look` came first
+        wish = self._wish(frame.stamp.seq, frame.stamp.time_s)
+        words = self._transition.words(self._words(), frame.stamp.time_s, config.transition_s, config.blend)
+        start_1CHW = None
+        if latent_1CHW is None:
+            latent_1CHW, start_1CHW = painter.blank(wish, fit.size_px)
+        draft = Draft(frame, wish, words, latent_1CHW, start_1CHW, None if start_1CHW is None else 1.0)
+        self._features.draft(draft, config, fit.features)
         trajectory = painter.start(
             frame.stamp,
             self._ctx.session,
-            latent_1CHW,
-            self._words(),
-            steps=config.steps,
-            strength=config.strength,
-            seed=config.seed,
-            guidance=Guidance(config.guidance_scale if config.guidance == "full" else None),
+            draft.reference_1CHW,
+            draft.words,
+            draft.wish,
+            self._guidance(),
+            kit=fit.kit,
+            painted=draft.painted,
+            start_1CHW=draft.start_1CHW,
+            extras=draft.extras,
+            version=self.version,
         )
         self.batch.admit(trajectory)
+
+    def emit(self, finished: Sequence[Trajectory | Echo], pictures: Mapping[int, Pixels]) -> list[Emitted]:
+        """Return the results of what finished; `pictures` holds the painted ones by the frame's `id`."""
+        out: list[Emitted] = []
+        for one in finished:
+            note = ""
+            if isinstance(one, Trajectory):
+                self._shown = pictures[id(one)]
+                if self._fit is not None:
+                    self._features.finished(one, self._config, self._fit.features)
+            else:
+                note = one.note
+            assert self._shown is not None  # an echo follows a painted frame
+            out.append(Emitted(one.stamp, Frame(one.stamp, self._shown), note))
+        return out
+
+    def _wish(self, seq: int, time_s: float | None = None) -> Wish:
+        """Return the noise levels and noise of frame number `seq`, shown at `time_s`."""
+        config = self._config
+        seeds = Seeds(config.seed, config.seed_to, config.seed_blend)
+        if time_s is not None:
+            seeds = self._transition.seeds(seeds, time_s, config.transition_s)
+        if config.vary:
+            seeds = Seeds((seeds.seed + seq) % SEEDS, (seeds.to + seq) % SEEDS, seeds.share)
+        from_noise = config.start_from == "noise"
+        return Wish(
+            config.steps,
+            1.0 if from_noise else config.strength,
+            indices(config.t_index),
+            "" if config.sampler == "auto" else config.sampler,
+            config.add_noise,
+            seeds,
+        )
+
+    def _rows(self) -> int:
+        """Return the rows of a tick with all frames in flight."""
+        return self._guidance().row_count(len(self._wish(0)))
+
+    def _guidance(self) -> Guidance:
+        config = self._config
+        return Guidance(config.guidance, config.guidance_scale, config.delta)
 
     def _words(self) -> Words:
         """Return the newest words that are ready; tell once if the model has no room for all of them."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .prompts import Embedding
+from .embedding import Embedding
 from .wording import Wording
 
 

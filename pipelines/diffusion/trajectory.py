@@ -6,17 +6,20 @@ own.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from realtime.core.frame import Stamp
 
+from .embedding import Embedding, Words
 from .guidance import Guidance
-from .prompts import Words
-from .schedule import Schedule, Step, renoise, to_x0
+from .schedule import Schedule, Step, bounded, estimate, first_latent, next_latent, seen_noise
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from .kits import Kit
 
 
 @dataclass(slots=True, eq=False)
@@ -29,20 +32,33 @@ class Trajectory:
     noise_NCHW: Tensor
     """One noise a step, (steps, C, h, w); shared by all frames of a seed and never written to."""
     reference_1CHW: Tensor
-    """The frame's own latent, scaled as the UNet wants it."""
+    """The frame's own latent, scaled as the network wants it."""
     words: Words
     guidance: Guidance
-    painted: float = 1.0
-    """Share of the finished latent that is painted; the rest is the reference."""
+    painted: float | Tensor = 1.0
+    """Share of the finished latent that is painted, the rest is the reference; a number, or one a latent
+    cell (1, 1, h, w)."""
+    start_1CHW: Tensor | None = None
+    """What the first step begins with in place of the reference."""
+    kit: Kit | None = None
+    """The network that its rows go through, with what is added to it; None is the plain one."""
+    extras: Mapping[str, Any] = field(default_factory=dict)
+    """What the kit's add-ons want to know of this frame, by their names."""
+    version: int = 0
+    """Which settings of its session it was painted with; later ones have a greater number."""
     index: int = 0
     """Number of steps done."""
     latent_1CHW: Tensor = field(init=False)
     """What the next step works on; when finished, the painted latent."""
+    anchor_1CHW: Tensor | None = field(init=False)
+    """What residual guidance pushes away from."""
 
     def __post_init__(self) -> None:
         if len(self.noise_NCHW) != len(self.schedule):
             raise ValueError(f"{len(self.schedule)} steps need as many noises, got {len(self.noise_NCHW)}")
-        self.latent_1CHW = renoise(self.reference_1CHW, self.schedule[0], self.noise_NCHW[:1])
+        start = self.reference_1CHW if self.start_1CHW is None else self.start_1CHW
+        self.latent_1CHW = first_latent(start, self.schedule[0], self.noise_NCHW[:1])
+        self.anchor_1CHW = self.reference_1CHW
 
     @property
     def step(self) -> Step:
@@ -53,12 +69,25 @@ class Trajectory:
     def is_finished(self) -> bool:
         return self.index == len(self.schedule)
 
-    def advance(self, output_1CHW: Tensor, prediction: str) -> None:
-        """Take the guided output of the due step; the latent becomes that of the next step, or the result."""
-        clean = to_x0(output_1CHW, self.latent_1CHW, self.step, prediction)
+    def embeddings(self) -> tuple[Embedding, ...]:
+        """Return what the rows of the due step are run with; the first is the prompt's."""
+        return self.guidance.rows(self.words, self.index)
+
+    def advance(self, outputs: Sequence[Tensor], prediction: str) -> None:
+        """Take the outputs of the due step, one of `embeddings` each; go on to the next step or finish."""
+        x, step = self.latent_1CHW, self.step
+        cleans = [estimate(output, x, step, prediction) for output in outputs]
+        raw, self.anchor_1CHW = self.guidance.merge(cleans, x, step, self.anchor_1CHW)
+        clean = bounded(raw, x, step)
         self.index += 1
-        if not self.is_finished:
-            clean = renoise(clean, self.step, self.noise_NCHW[self.index : self.index + 1])
-        elif self.painted < 1.0:
-            clean = self.reference_1CHW + self.painted * (clean - self.reference_1CHW)
-        self.latent_1CHW = clean
+        if self.is_finished:
+            self.latent_1CHW = self._mixed(clean)
+            return
+        coming = self.step
+        seen = seen_noise(x, raw, step) if coming.kept else None
+        self.latent_1CHW = next_latent(clean, seen, coming, self.noise_NCHW[self.index : self.index + 1])
+
+    def _mixed(self, clean_1CHW: Tensor) -> Tensor:
+        if isinstance(self.painted, float) and self.painted == 1.0:
+            return clean_1CHW
+        return self.reference_1CHW + self.painted * (clean_1CHW - self.reference_1CHW)

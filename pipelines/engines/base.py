@@ -53,6 +53,8 @@ class Network:
     outputs: tuple[TensorSpec, ...]
     digest: str
     """sha256 of the weights and configs that it was made from; part of every cache key."""
+    couples_rows: bool = False
+    """Whether a row's output depends on the other rows of its call, so that a batch must not be split."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,9 @@ all that depends only on timestep and prompt, is computed here in float32, outsi
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import copy
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import nn
@@ -58,18 +60,88 @@ class DecoderNet(nn.Module):  # type: ignore[misc] # torch is not followed
         return self.decoder(latent_BCHW).clamp(-1.0, 1.0)
 
 
-class UNetNet(nn.Module):  # type: ignore[misc] # torch is not followed
-    """Run the blocks of a UNet on a latent_BCHW, an emb_BE of `time_embedding`, and a context_BTD of text."""
+class Extension(Protocol):
+    """Change a UNet by further inputs and outputs: a control net's residuals, an image prompt, a key bank.
 
-    def __init__(self, unet: UNet2DConditionModel) -> None:
+    `install` is called once, on a copy that shares the weights; the others at each run, in this order. What
+    is given in `enter` is kept by the extension until `leave`, for the layers that it installed.
+    """
+
+    name: str
+    """Short; part of the network's name."""
+    recipe: str
+    """All that would make a kept engine wrong besides the UNet: settings, digests of further weights."""
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    couples_rows: bool
+    """Whether a row sees the other rows of its call."""
+
+    def install(self, unet: UNet2DConditionModel) -> None:
+        """Put layers or attention processors in place."""
+
+    def example(self, rows: int, side: int) -> tuple[torch.Tensor, ...]:
+        """Return inputs of about the usual size for latents `side` cells high and wide."""
+
+    def enter(self, tensors: Sequence[torch.Tensor]) -> None:
+        """Take the inputs of this run, in the order of `inputs`."""
+
+    def on_skips(self, skips: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+        """Return what the up blocks get of the down blocks."""
+
+    def on_middle(self, x: torch.Tensor) -> torch.Tensor:
+        """Return what goes from the middle to the up blocks."""
+
+    def leave(self) -> tuple[torch.Tensor, ...]:
+        """Return the outputs of this run, in the order of `outputs`, and let all tensors go."""
+
+
+class Plain:
+    """Change nothing: what an extension need not say about itself."""
+
+    inputs: tuple[TensorSpec, ...] = ()
+    outputs: tuple[TensorSpec, ...] = ()
+    couples_rows = False
+
+    def install(self, unet: UNet2DConditionModel) -> None: ...
+
+    def enter(self, tensors: Sequence[torch.Tensor]) -> None: ...
+
+    def on_skips(self, skips: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+        return skips
+
+    def on_middle(self, x: torch.Tensor) -> torch.Tensor:
+        return x
+
+    def leave(self) -> tuple[torch.Tensor, ...]:
+        return ()
+
+
+class UNetNet(nn.Module):  # type: ignore[misc] # torch is not followed
+    """Run the blocks of a UNet on a latent_BCHW, an emb_BE of `time_embedding`, and a context_BTD of text.
+
+    Further inputs and outputs are those of `extensions`, in their order.
+    """
+
+    def __init__(self, unet: UNet2DConditionModel, extensions: Sequence[Extension] = ()) -> None:
         super().__init__()
         check_unet(unet)
-        self.unet = unet
+        self.unet = sharing_copy(unet) if extensions else unet
+        self.extensions = tuple(extensions)
+        for extension in extensions:
+            extension.install(self.unet)
 
     def forward(
-        self, latent_BCHW: torch.Tensor, emb_BE: torch.Tensor, context_BTD: torch.Tensor
-    ) -> torch.Tensor:
+        self,
+        latent_BCHW: torch.Tensor,
+        emb_BE: torch.Tensor,
+        context_BTD: torch.Tensor,
+        *further: torch.Tensor,
+    ) -> Any:
         unet = self.unet
+        at = 0
+        for extension in self.extensions:
+            extension.enter(further[at : at + len(extension.inputs)])
+            at += len(extension.inputs)
         x = 2.0 * latent_BCHW - 1.0 if unet.config.center_input_sample else latent_BCHW
         x = unet.conv_in(x)
         skips: tuple[torch.Tensor, ...] = (x,)
@@ -78,6 +150,8 @@ class UNetNet(nn.Module):  # type: ignore[misc] # torch is not followed
             skips += more
         if unet.mid_block is not None:
             x = unet.mid_block(x, emb_BE, **_text(unet.mid_block, context_BTD))
+        for extension in self.extensions:
+            skips, x = extension.on_skips(skips), extension.on_middle(x)
         for block in unet.up_blocks:
             count = len(block.resnets)
             skips, own = skips[:-count], skips[-count:]
@@ -85,7 +159,14 @@ class UNetNet(nn.Module):  # type: ignore[misc] # torch is not followed
         if unet.conv_norm_out is not None:
             x = unet.conv_act(unet.conv_norm_out(x))
         out: torch.Tensor = unet.conv_out(x)
-        return out
+        outputs = [tensor for extension in self.extensions for tensor in extension.leave()]
+        return (out, *outputs) if outputs else out
+
+
+def sharing_copy(module: Any) -> Any:
+    """Return a copy of a torch module that shares its weights: layers can be exchanged in it."""
+    held = [*module.parameters(), *module.buffers()]
+    return copy.deepcopy(module, {id(tensor): tensor for tensor in held})
 
 
 def _text(block: nn.Module, context_BTD: torch.Tensor) -> dict[str, Any]:
@@ -161,17 +242,24 @@ def decoder_network(vae: Vae, digest: str) -> Network:
     return Network("decoder", _frozen(DecoderNet(vae)), (_latent(vae, "latent"),), (picture,), digest)
 
 
-def unet_network(unet: UNet2DConditionModel, digest: str) -> Network:
-    """Return the UNet as a `Network`: "latent", "emb" and "context" to "out" of the latent's size."""
+def unet_network(unet: UNet2DConditionModel, digest: str, extensions: Sequence[Extension] = ()) -> Network:
+    """Return the UNet as a `Network`: "latent", "emb" and "context" to "out" of the latent's size.
+
+    The inputs and outputs of `extensions` follow. `digest` must tell their recipes apart.
+    """
     channels, out_channels = int(unet.config.in_channels), int(unet.config.out_channels)
     width = unet.config.cross_attention_dim
-    inputs = (
+    inputs: tuple[TensorSpec, ...] = (
         TensorSpec("latent", "float32", ("b", channels, "h", "w")),
         TensorSpec("emb", "float32", ("b", embedding_size(unet))),
         TensorSpec("context", "float32", ("b", "t", width if isinstance(width, int) else "d")),
     )
     out = TensorSpec("out", "float32", ("b", out_channels, "h", "w"))
-    return Network("unet", _frozen(UNetNet(unet)), inputs, (out,), digest)
+    name = "+".join(["unet", *(extension.name for extension in extensions)])
+    inputs += tuple(spec for extension in extensions for spec in extension.inputs)
+    outputs = (out, *(spec for extension in extensions for spec in extension.outputs))
+    coupled = any(extension.couples_rows for extension in extensions)
+    return Network(name, _frozen(UNetNet(unet, extensions)), inputs, outputs, digest, coupled)
 
 
 def _latent(vae: Vae, name: str) -> TensorSpec:

@@ -127,7 +127,12 @@ def test_a_lora_is_added_into_the_weights(sd: Path) -> None:
 def painted(painter: Painter) -> torch.Tensor:
     """Return what the UNet makes of a picture."""
     prompt = painter.book.look_up("oil")
-    return painter.denoise(painter.encode([picture(0)]), painter.time_row(prompt, 259), prompt.context_1TD)
+    return painter.plain.run(
+        (),
+        latent=painter.encode([picture(0)]),
+        emb=painter.time_row(prompt, 259),
+        context=prompt.context_1TD,
+    )
 
 
 def test_a_lora_in_kohyas_key_names_is_understood(sd: Path) -> None:

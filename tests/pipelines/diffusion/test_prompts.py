@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from pipelines.diffusion.config import PaintConfig
-from pipelines.diffusion.prompts import Embedding, PromptBook, Prompter
+from pipelines.diffusion.embedding import Embedding
+from pipelines.diffusion.prompts import PromptBook, Prompter
 from pipelines.diffusion.wording import Wording
 
 PAINTER = Wording.read(

@@ -13,7 +13,7 @@ from pipelines.diffusion.config import PaintConfig
 from pipelines.diffusion.painter import Painter
 from pipelines.diffusion.stage import PaintStage, paint_together
 from realtime.core.clock import ManualClock
-from realtime.core.errors import EngineError, SessionError
+from realtime.core.errors import ConfigError, EngineError, SessionError
 from realtime.core.frame import Frame
 from realtime.core.stage import Emitted, Live, StageContext
 from tests.pipelines.diffusion.vocabulary import Oracle, frame, picture, stamp
@@ -182,17 +182,36 @@ def test_sessions_together_get_what_each_gets_alone_and_never_the_others_picture
     assert not any(stage.batch for stage in together)
 
 
-def test_live_settings_act_on_the_next_frame_and_the_others_at_the_next_open(house: House) -> None:
+def test_live_settings_act_on_the_next_frame(house: House) -> None:
     stage = house.open(steps=1, seed=2)
     (before,) = stage.process(frame(0, 1))
-    stage.configure(house.config(steps=1, seed=3, size_px=256))
+    stage.configure(house.config(steps=1, seed=3))
     (after,) = stage.process(frame(1, 1))
     assert not near(before.value.pixels, after.value.pixels)
-    assert after.value.pixels.shape == (SIDE, SIDE, 3)
-    stage.close()
-    stage.open(StageContext(shared=house.shared))
-    (large,) = stage.process(frame(2, 1))
-    assert large.value.pixels.shape == (256, 256, 3)
+
+
+def test_a_new_size_acts_once_it_is_ready_and_no_frame_is_lost_meanwhile(house: House) -> None:
+    oracle, stage = Oracle.of(house.folder), house.open(steps=2)
+    stage.process(frame(0, 1))
+    stage.configure(house.config(steps=2, size_px=256))
+    out = list(stage.process(frame(1, 1)))  # begins to prepare it
+    stage.painter.build(lambda: None).result(TIMEOUT_S)  # the builder works in order: it is ready
+    out += [e for seq in range(2, 5) for e in stage.process(frame(seq, 1, 256, 256))] + drained(stage)
+    assert [e.stamp.seq for e in out] == [0, 1, 2, 3, 4]
+    assert [e.value.pixels.shape[0] for e in out] == [SIDE, SIDE, 256, 256, 256]
+    assert off(out[-1].value.pixels, alone(oracle, picture(1, 256, 256), stage, steps=2)) < 0.55
+
+
+def test_a_size_that_the_model_cannot_paint_is_refused_and_the_old_one_stays(house: House) -> None:
+    stage = house.open()
+    stage.painter.multiple_px = 128
+    try:
+        with pytest.raises(ConfigError, match="size_px = 320"):
+            stage.configure(house.config(size_px=320))
+    finally:
+        stage.painter.multiple_px = 16
+    (out,) = stage.process(frame(0))
+    assert out.value.pixels.shape == (SIDE, SIDE, 3)
 
 
 def test_frames_in_flight_keep_the_settings_that_they_came_with(house: House) -> None:
@@ -278,5 +297,5 @@ def test_the_spec_tells_the_graph_what_it_needs() -> None:
         for name, field in PaintConfig.model_fields.items()
         if any(isinstance(m, Live) for m in field.metadata)
     }
-    assert live == {"prompt", "negative_prompt", "strength", "steps", "seed", "guidance", "guidance_scale"}
+    assert set(PaintConfig.model_fields) - live == {"model", "engine", "precision"}
     assert all(field.description for field in PaintConfig.model_fields.values())

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import pytest
 import torch
 
 from pipelines.diffusion.guidance import Guidance
-from pipelines.diffusion.painter import Painter
+from pipelines.diffusion.kits import Row
+from pipelines.diffusion.noise import Seeds
+from pipelines.diffusion.painter import Painter, Wish
 from pipelines.diffusion.stream_batch import StreamBatch, tick
 from pipelines.diffusion.trajectory import Trajectory
 from tests.pipelines.diffusion.vocabulary import ATOL, Oracle, picture, stamp
@@ -52,10 +54,8 @@ class Session:
                 self.name,
                 self.painter.encode([picture(seq)]),
                 self.painter.book.words(prompt, negative),
-                steps=steps,
-                strength=strength,
-                seed=seed,
-                guidance=Guidance(scale),
+                Wish(steps, strength, seeds=Seeds(seed)),
+                Guidance("none" if scale is None else "full", scale or 1.0),
             )
         )
 
@@ -166,12 +166,10 @@ class Counting:
 
     def __init__(self, painter: Painter) -> None:
         self.painter, self.prediction, self.rows = painter, painter.prediction, list[int]()
-        self.time_row = painter.time_row
 
-    def denoise(self, latent: torch.Tensor, emb: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
-        self.rows.append(len(latent))
-        assert len(latent) == len(emb) == len(context)
-        return self.painter.denoise(latent, emb, context)
+    def denoise(self, rows: Sequence[Row]) -> torch.Tensor:
+        self.rows.append(len(rows))
+        return self.painter.denoise(rows)
 
 
 def test_one_call_serves_all_sessions_and_full_guidance_costs_2n_rows(painter_of: Load) -> None:
@@ -220,7 +218,7 @@ def test_a_failed_call_leaves_the_frames_as_they_were(painter_of: Load) -> None:
     model = Counting(painter)
     session = Session(painter)
     session.admit(0, steps=2)
-    model.denoise = lambda *tensors: (_ for _ in ()).throw(RuntimeError("lost"))  # type: ignore[assignment]
+    model.denoise = lambda rows: (_ for _ in ()).throw(RuntimeError("lost"))  # type: ignore[assignment]
     with pytest.raises(RuntimeError, match="lost"):
         tick(model, [session.batch])
     run(session)
@@ -243,17 +241,17 @@ def test_strength_mixes_the_finished_latent_of_a_translator(painter_of: Load) ->
 
 def test_noise_is_one_fixed_set_for_a_seed(painter_of: Load) -> None:
     painter, _ = painter_of("painter")
-    assert painter.noise(2, 4) is painter.noise(2, 4)
-    assert torch.equal(painter.noise(2, 4)[:1], painter.noise(2, 1))
-    assert (painter.noise(2, 4) - painter.noise(3, 4)).abs().mean() > 0.5
-    assert abs(float(painter.noise(2, 4).std()) - 1.0) < 0.05
-    assert (painter.noise(2, 4)[0] - painter.noise(2, 4)[1]).abs().mean() > 0.5
+    assert painter.noises.of_seed(2, 4, 8) is painter.noises.of_seed(2, 4, 8)
+    assert torch.equal(painter.noises.of_seed(2, 4, 8)[:1], painter.noises.of_seed(2, 1, 8))
+    assert (painter.noises.of_seed(2, 4, 8) - painter.noises.of_seed(3, 4, 8)).abs().mean() > 0.5
+    assert abs(float(painter.noises.of_seed(2, 4, 8).std()) - 1.0) < 0.05
+    assert (painter.noises.of_seed(2, 4, 8)[0] - painter.noises.of_seed(2, 4, 8)[1]).abs().mean() > 0.5
 
 
 def test_a_trajectory_needs_a_noise_for_each_step(painter_of: Load) -> None:
     painter, _ = painter_of("painter")
     with pytest.raises(ValueError, match="2 steps need as many noises, got 1"):
         Trajectory(
-            stamp(0), "one", painter.schedule(2, 0.5), painter.noise(2, 1), torch.zeros(1, 32, 8, 8),
-            painter.book.words("", ""), Guidance(),
+            stamp(0), "one", painter.levels.schedule(2, 0.5), painter.noises.of_seed(2, 1, 8),
+            torch.zeros(1, 32, 8, 8), painter.book.words("", ""), Guidance(),
         )  # fmt: skip

@@ -1,0 +1,135 @@
+"""What may be added to painting: each feature is one file, one session's memory and a few settings.
+
+A feature sees each frame before it is painted and may change its `Draft`; it sees each painted frame as it
+finishes. One that needs more of the network than latent, time and text says which `Extension`s of the network
+and which `AddOn`s that feed them. The features that the settings ask for share one `Kit`, built beside the
+running session when the settings change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from realtime.core.frame import Frame
+
+from .config import PaintConfig
+from .embedding import Words
+from .kits import AddOn
+from .trajectory import Trajectory
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from pipelines.engines.networks import Extension
+
+    from .painter import Painter, Wish
+
+Report = Callable[[str], None]
+Key = tuple[tuple[int, Hashable], ...]
+"""Place and key of each feature that acts."""
+
+
+@dataclass(slots=True)
+class Draft:
+    """Hold what a frame will be painted with, while features may still change it."""
+
+    frame: Frame
+    wish: Wish
+    words: Words
+    reference_1CHW: Tensor
+    """The frame's own latent; zero when it is painted from noise alone."""
+    start_1CHW: Tensor | None = None
+    """What the first step begins with in place of the reference."""
+    painted: float | Tensor | None = None
+    """Share of the finished latent that is painted: a number or (1, 1, h, w); None is the model's own."""
+    extras: dict[str, Any] = field(default_factory=dict)
+    """What the kit's add-ons want to know of this frame, by their names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Additions:
+    """Hold what features add to the network, in one order."""
+
+    extensions: tuple[Extension, ...] = ()
+    add_ons: tuple[AddOn, ...] = ()
+
+    def __add__(self, other: Additions) -> Additions:
+        return Additions(self.extensions + other.extensions, self.add_ons + other.add_ons)
+
+
+class Feature(Protocol):
+    """Add something to the painting of one session. Calls come from the painting lane, save `additions`."""
+
+    def key(self, config: PaintConfig) -> Hashable | None:
+        """Return all that its additions depend on; None when these settings do not ask for it."""
+
+    def additions(self, painter: Painter, config: PaintConfig, report: Report) -> Additions:
+        """Return what it adds to the network. On a thread of its own; may load models.
+
+        Sessions with the same keys share what is returned, so it must hold nothing of this session.
+        """
+
+    def draft(self, draft: Draft, config: PaintConfig) -> None:
+        """Change what the frame will be painted with."""
+
+    def finished(self, one: Trajectory, config: PaintConfig) -> None:
+        """Take what it wants of a painted frame."""
+
+    def reset(self) -> None:
+        """Forget the stream."""
+
+
+class Nothing:
+    """Add nothing: what a feature need not say about itself."""
+
+    def key(self, config: PaintConfig) -> Hashable | None:
+        return None
+
+    def additions(self, painter: Painter, config: PaintConfig, report: Report) -> Additions:
+        return Additions()
+
+    def draft(self, draft: Draft, config: PaintConfig) -> None: ...
+
+    def finished(self, one: Trajectory, config: PaintConfig) -> None: ...
+
+    def reset(self) -> None: ...
+
+
+MAKERS: Sequence[Callable[[], Feature]] = ()
+"""One line a feature, in the order in which they see a frame."""
+
+
+class Features:
+    """Hold the features of one session."""
+
+    def __init__(self, makers: Sequence[Callable[[], Feature]] | None = None) -> None:
+        self._all: list[Feature] = [make() for make in (MAKERS if makers is None else makers)]
+
+    def key(self, config: PaintConfig) -> Key:
+        """Return which features these settings ask for, and with what; () for none."""
+        keys = [(place, feature.key(config)) for place, feature in enumerate(self._all)]
+        return tuple((place, key) for place, key in keys if key is not None)
+
+    def additions(self, painter: Painter, config: PaintConfig, report: Report) -> Additions:
+        """Return what all that are asked for add to the network."""
+        made = Additions()
+        for place, _ in self.key(config):
+            made = made + self._all[place].additions(painter, config, report)
+        return made
+
+    def draft(self, draft: Draft, config: PaintConfig, ready: Key) -> None:
+        """Let each that is `ready` change what a frame will be painted with."""
+        for place, _ in ready:
+            self._all[place].draft(draft, config)
+
+    def finished(self, one: Trajectory, config: PaintConfig, ready: Key) -> None:
+        """Show a painted frame to each that is `ready`."""
+        for place, _ in ready:
+            self._all[place].finished(one, config)
+
+    def reset(self) -> None:
+        """Forget the stream."""
+        for feature in self._all:
+            feature.reset()
