@@ -1,9 +1,9 @@
 """Write the model that both sides of a comparison load: random weights, real shapes, diffusers folder.
 
 A UNet of 12.5 M parameters on latents of 16x16 cells (pictures of 128x128), a two-layer CLIP text encoder
-over single bytes, and the full-size tiny autoencoder. Speed does not depend on what weights say; what can be seen
-of an error does: with the default initialisation the signal dies on its way, so weights are rescaled until
-latents, noise estimates and pictures have a standard deviation of about one.
+over single bytes, and the full-size tiny autoencoder. Speed does not depend on what weights say; what can be
+seen of an error does: with the default initialisation the signal dies on its way, so weights are rescaled
+until latents, noise estimates and pictures have a standard deviation of about one.
 """
 
 from __future__ import annotations

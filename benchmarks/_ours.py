@@ -7,7 +7,7 @@ one tick of the stream batch and the decoder.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -16,17 +16,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from pipelines.diffusion.guidance import Guidance
-from pipelines.diffusion.levels import at_indices
+from pipelines.diffusion.guidance import Guidance, Mode
 from pipelines.diffusion.loader import load_painter
-from pipelines.diffusion.painter import Painter
-from pipelines.diffusion.schedule import Schedule, make_schedule
+from pipelines.diffusion.noise import Seeds
+from pipelines.diffusion.painter import Painter, Wish
 from pipelines.diffusion.stream_batch import StreamBatch, advance, tick
 from pipelines.diffusion.trajectory import Trajectory
 from realtime.core.frame import Stamp
 
-MODES = ("none", "full", "self", "initialize")
-"""As the reference names them; "initialize" is "onetime" with us."""
+OUR_NAME: Mapping[str, Mode] = {"none": "none", "full": "full", "self": "self", "initialize": "onetime"}
+"""The modes of guidance: the reference's names, and ours."""
+MODES = tuple(OUR_NAME)
 
 
 @dataclass
@@ -45,35 +45,15 @@ class Stream:
     fed: int = 0
 
     def __post_init__(self) -> None:
-        levels = self.painter.levels
-        timesteps = at_indices(self.t_index_list)
-        self.schedule: Schedule = make_schedule(
-            levels.alphas_cumprod, timesteps, levels.prediction, levels.timestep_scaling
-        )
-        self.guidance = guidance(self.mode, self.scale, self.delta)
+        self.wish = Wish(t_index=tuple(self.t_index_list), seeds=Seeds(self.seed))
+        self.guidance = Guidance(OUR_NAME[self.mode], self.scale, self.delta)
 
     def start(self, latent_1CHW: torch.Tensor) -> Trajectory:
         """Return the trajectory of a frame."""
         stamp = Stamp("benchmark", self.fed, self.fed, Fraction(1, 30), 0)
         self.fed += 1
-        return Trajectory(
-            stamp,
-            "benchmark",
-            self.schedule,
-            self.painter.noise(self.seed, len(self.schedule)),
-            latent_1CHW,
-            self.painter.book.words(self.prompt, self.negative),
-            self.guidance,
-        )
-
-
-def guidance(mode: str, scale: float, delta: float) -> Guidance:
-    """Return what a mode of the reference is with us."""
-    if mode == "none":
-        return Guidance()
-    if mode == "full":
-        return Guidance(scale)
-    raise NotImplementedError(f'Guidance "{mode}" is not in the core yet; use none or full.')
+        words = self.painter.book.words(self.prompt, self.negative)
+        return self.painter.start(stamp, "benchmark", latent_1CHW, words, self.wish, self.guidance)
 
 
 class Ours:
@@ -97,9 +77,9 @@ class Ours:
     ) -> Stream:
         """Return a stream; have ready what its shapes need, also for `users` such streams in one call."""
         stream = Stream(self.painter, t_index_list, mode, scale, delta, seed, prompt, negative)
-        rows = UNET_ROWS[mode](len(t_index_list))
+        rows = stream.guidance.row_count(len(t_index_list))
         self.painter.warm(1, rows)
-        self.painter.warm(1, UNET_ROWS[mode](1))  # for frames that go alone
+        self.painter.warm(1, stream.guidance.row_count(1))  # for frames that go alone
         if users > 1:
             self.painter.warm(users, users * rows)
         return stream
@@ -130,7 +110,8 @@ class Ours:
             latents = self.painter.encode(pictures).split(1)
             for stream, latent_1CHW in zip(streams, latents, strict=True):
                 stream.batch.admit(stream.start(latent_1CHW))
-            return tick(self.painter, [stream.batch for stream in streams])
+            finished = tick(self.painter, [stream.batch for stream in streams])
+        return [[one for one in ones if isinstance(one, Trajectory)] for ones in finished]
 
     def latent_alone(self, stream: Stream, picture: np.ndarray) -> torch.Tensor:
         """Return the finished latent of one frame, its steps taken one after the other."""
@@ -157,16 +138,7 @@ class Ours:
         return decoded
 
 
-UNET_ROWS: dict[str, Any] = {
-    "none": lambda n: n,
-    "full": lambda n: 2 * n,
-    "self": lambda n: n,
-    "initialize": lambda n: n + 1,
-}
-"""Rows of the UNet in one call of a stream with n steps, by mode."""
-
-
-def timed(work: Any, first: int, count: int) -> float:
+def timed(work: Callable[[int], object], first: int, count: int) -> float:
     """Call `work` with `count` numbers from `first` on; return seconds a call."""
     began = time.perf_counter()
     for k in range(first, first + count):

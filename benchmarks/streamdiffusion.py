@@ -26,7 +26,7 @@ import torch
 from benchmarks import _claims as claims
 from benchmarks._measure import median, print_table
 from benchmarks._models import SIZE_PX, model_folder
-from benchmarks._ours import MODES, Ours, Stream
+from benchmarks._ours import MODES, Ours
 from benchmarks._reference import Reference
 from pipelines.engines.cost import usable_threads
 from realtime.sources.pattern import pattern_picture
@@ -110,11 +110,7 @@ def reference_turns(reference: Reference, file: Path, mode: str, n: int) -> list
 
 def our_turns(side: str, ours: Ours, pictures: Sequence[np.ndarray], mode: str, n: int) -> list[Turn]:
     """Prepare ours at a task; without guidance also its steps one after the other."""
-    try:
-        stream = ours.prepare(STEPS[n], mode, **HOW)
-    except NotImplementedError as error:
-        print(f"left out: {side} {mode} n={n}: {error}", flush=True)
-        return []
+    stream = ours.prepare(STEPS[n], mode, **HOW)
     batch = Turn((side, mode, n), lambda count: ours.run(stream, pictures, count))
     alone = Turn((f"{side} sequential", mode, n), lambda count: ours.sequential(stream, pictures, count))
     return [batch, alone] if mode == "none" else [batch]
@@ -199,10 +195,7 @@ def parity(
             for mode in MODES:
                 if (n, mode) in FAULTY:
                     continue
-                try:
-                    stream: Stream = ours.prepare(t_index_list, mode, **HOW)
-                except NotImplementedError:
-                    continue
+                stream = ours.prepare(t_index_list, mode, **HOW)
                 reference.prepare("parity", t_index_list, mode, **HOW)
                 reference.run("parity", file, len(pictures), out)
                 mine, theirs = ours.unclamped(vae, stream, pictures), np.load(out)[n - 1 :]
