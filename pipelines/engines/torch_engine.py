@@ -70,11 +70,10 @@ class TorchEngine:
     def _own(self, key: Key, named: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Return the output buffers of these input shapes; the least recently used shapes are forgotten."""
         if key not in self._buffers:
-            with torch.inference_mode(False):  # a buffer born inside could not be written to outside
-                self._buffers[key] = {
-                    name: torch.empty(tuple(value.shape), dtype=torch.float32, device=self._device)
-                    for name, value in named.items()
-                }
+            self._buffers[key] = {
+                name: torch.empty(tuple(value.shape), dtype=torch.float32, device=self._device)
+                for name, value in named.items()
+            }
         self._buffers.move_to_end(key)
         while len(self._buffers) > KEPT_SHAPES:
             self._buffers.popitem(last=False)

@@ -136,14 +136,6 @@ def test_warm_builds_a_shape_and_refuses_one_that_cannot_be(back_end):
         engine.warm({"picture": (1, 4, 64, 64)})
 
 
-def test_a_shape_first_run_in_inference_mode_may_be_run_and_warmed_outside(back_end):
-    engine = make(back_end, nets.doubler())
-    with torch.inference_mode():
-        engine.run(x=torch.ones(1, 4))
-    engine.warm({"x": (1, 4)})
-    assert engine.run(x=torch.full((1, 4), 3.0))["y"].tolist() == [[6.0] * 4]
-
-
 def test_info_names_what_runs_it(back_end):
     engine = make(back_end, nets.doubler())
     assert engine.info.backend in BACK_ENDS
