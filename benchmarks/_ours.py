@@ -78,10 +78,13 @@ class Ours:
         """Return a stream; have ready what its shapes need, also for `users` such streams in one call."""
         stream = Stream(self.painter, t_index_list, mode, scale, delta, seed, prompt, negative)
         rows = stream.guidance.row_count(len(t_index_list))
-        self.painter.warm(1, rows)
-        self.painter.warm(1, stream.guidance.row_count(1))  # for frames that go alone
-        if users > 1:
-            self.painter.warm(users, users * rows)
+        with (
+            torch.inference_mode()
+        ):  # as frames are painted: an engine's buffers keep the mode they are born in
+            self.painter.warm(1, rows)
+            self.painter.warm(1, stream.guidance.row_count(1))  # for frames that go alone
+            if users > 1:
+                self.painter.warm(users, users * rows)
         return stream
 
     def run(self, stream: Stream, pictures: Sequence[np.ndarray], count: int) -> float:
