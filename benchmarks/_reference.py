@@ -77,18 +77,21 @@ def variables(base: Mapping[str, str] = os.environ) -> dict[str, str]:
 class Reference:
     """Talk to a worker that holds the reference's pipeline and any number of prepared streams."""
 
-    def __init__(self, folder: Path, size_px: int, threads: int | None = None) -> None:
-        """Start the worker and load the model in `folder`. Raises ReferenceError."""
+    def __init__(self, folder: Path, size_px: int, command: Sequence[str] | None = None) -> None:
+        """Start the worker (default: in the reference's environment) and load the model in `folder`.
+
+        Raises ReferenceError when there is no environment, or the model cannot be loaded.
+        """
         self._process = subprocess.Popen(
             # -P keeps this folder, whose streamdiffusion.py is ours, out of the worker's imports.
-            [str(environment()), "-P", str(WORKER)],
+            command or [str(environment()), "-P", str(WORKER)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             env=variables(),
         )
         self.versions: dict[str, Any] = self.ask(
-            "load", folder=str(folder), size_px=size_px, threads=threads or usable_threads()
+            "load", folder=str(folder), size_px=size_px, threads=usable_threads()
         )
 
     def prepare(

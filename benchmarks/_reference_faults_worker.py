@@ -32,10 +32,10 @@ def made(worker: Any, t_index_list: list[int], mode: str, scale: float = 1.5, **
     return stream
 
 
-def raising(work: Callable[[], object]) -> str:
-    """Return what `work` raises in one line; empty when it works."""
+def raising(work: Callable[..., object], *given: Any) -> str:
+    """Return what `work` raises when given that, in one line; empty when it works."""
     try:
-        work()
+        work(*given)
     except Exception as error:
         return f"{type(error).__name__}: {str(error).splitlines()[0][:110]}"
     return ""
@@ -69,7 +69,7 @@ def frame_buffer(worker: Any) -> Shown:
 def frame_buffer_initialize(worker: Any) -> Shown:
     stream = made(worker, [32], "initialize", frame_buffer_size=2)
     x = torch.cat([picture(worker, 0), picture(worker, 1)])
-    seen = raising(lambda: stream(x))
+    seen = raising(stream, x)
     return bool(seen), seen or 'two frames a call work with "initialize"'
 
 
@@ -79,12 +79,12 @@ def update_prompt(worker: Any) -> Shown:
         stream = made(worker, [16, 32], mode)
         stream(picture(worker, 0))
         stream.update_prompt("a library")
-        seen.append(raising(lambda stream=stream: stream(picture(worker, 0))))
+        seen.append(raising(stream, picture(worker, 0)))
     return all(seen), seen[0] or "a prompt can change under guidance"
 
 
 def scale_one(worker: Any) -> Shown:
-    seen = [raising(lambda m=mode: made(worker, [32], m, scale=1.0)) for mode in ("full", "initialize")]
+    seen = [raising(made, worker, [32], mode, 1.0) for mode in ("full", "initialize")]
     return all(seen), seen[0] or "a scale of 1 works"
 
 
@@ -174,7 +174,7 @@ def needs_cuda(worker: Any, unpatch: Callable[[], None], patch: Callable[[], Non
     stream = made(worker, [32], "none")
     unpatch()
     try:
-        seen = raising(lambda: stream(picture(worker, 0)))
+        seen = raising(stream, picture(worker, 0))
     finally:
         patch()
     return bool(seen), seen or "a frame is painted without CUDA"
