@@ -172,15 +172,15 @@ class PaintConfig(BaseModel):
         json_schema_extra=ADVANCED,
     )
     skip_still: Annotated[bool, Live()] = Field(
-        default=True,
+        default=False,
         description="Show the last picture again while nothing moves, which saves the work.",
         json_schema_extra=ADVANCED,
     )
-    still_threshold: Annotated[float, Live()] = Field(
-        default=0.98,
+    still_levels: Annotated[float, Live()] = Field(
+        default=3.0,
         ge=0.0,
-        le=1.0,
-        description="How alike two pictures must be for the second to be skipped.",
+        le=64.0,
+        description="From which change of a small patch, in levels of 255 beyond noise, something moved.",
         json_schema_extra=ADVANCED,
     )
     max_skips: Annotated[int, Live()] = Field(

@@ -66,6 +66,8 @@ class Kit:
 
     engine: Engine
     add_ons: tuple[AddOn, ...] = ()
+    couples_rows: bool = False
+    """Whether a row sees the other rows of its call, which then must not be split."""
 
     def run(self, rows: Sequence[Row], **named: Tensor) -> Tensor:
         """Run the network, (B, C, h, w). The result may be overwritten by the next call."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from realtime.core.clock import Clock
 from realtime.core.errors import ConfigError
 
 from . import folder as folders
@@ -30,6 +31,7 @@ def load_painter(
     precision: str = "auto",
     size_px: int = 256,
     report: Callable[[str], None] = lambda sentence: None,
+    clock: Clock | None = None,
 ) -> Painter:
     """Load the model in `folder` for pictures of `size_px`; takes seconds, `report` hears what is going on.
 
@@ -106,6 +108,7 @@ def load_painter(
         text=text,
         time=time,
         extend=extend,
+        clock=clock,
     )
 
 

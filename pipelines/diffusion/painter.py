@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from realtime.core.clock import NS_PER_MS, Clock, MonotonicClock
+from realtime.core.costs import Costs
 from realtime.core.errors import ConfigError
 from realtime.core.frame import Stamp
 
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 KEPT_SCHEDULES = 256
+REST = "encode and decode"
+"""Key of `Painter.costs` for the autoencoder, with pictures as rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,7 @@ class Painter:
         text: TextSide,
         time: Callable[[Embedding, float], Tensor],
         extend: Callable[[Sequence[Extension]], Engine],
+        clock: Clock | None = None,
     ) -> None:
         self.size_px = size_px
         """Side of the pictures that it was loaded for; others may be painted too."""
@@ -110,6 +115,11 @@ class Painter:
         self.schedule = lru_cache(KEPT_SCHEDULES)(self._schedule)
         self._time = time
         self._extend = extend
+        self._clock: Clock = clock or MonotonicClock()
+        self.costs = Costs(self._clock)
+        """What calls take, by `work_key` and `REST`; for the painting lane."""
+        self.sessions = 0
+        """How many paint with it now."""
         self._kits: dict[Hashable, Kit] = {}
         self._warmed: set[tuple[int, int, int, Kit]] = set()
         self._builder = ThreadPoolExecutor(1, thread_name_prefix="builds")
@@ -134,8 +144,44 @@ class Painter:
         return to_pixels(self.engines.decoder.run(latent=raw)["picture"])
 
     def denoise(self, rows: Sequence[Row]) -> Tensor:
-        """Run the network on rows of one kit and shape; the result may be overwritten by the next call."""
+        """Run the network on rows of one kit and shape; the result may be overwritten by the next call.
+
+        In as many calls as are cheapest by what calls of this shape have taken.
+        """
         kit = rows[0].trajectory.kit or self.plain
+        key = self.work_key(kit, int(rows[0].trajectory.latent_1CHW.shape[-1]))
+        split = (len(rows),) if kit.couples_rows else self.costs.best_rows(key, len(rows))
+        if len(split) == 1:
+            return self._timed(key, len(rows), partial(self._call, kit, rows))
+        import torch
+
+        outputs, at = [], 0
+        for count in split:
+            some = rows[at : at + count]
+            outputs.append(self._timed(key, count, partial(self._call, kit, some)).clone())
+            at += count
+        return torch.cat(outputs)
+
+    def clocked(self, work: Callable[[], T]) -> tuple[T, float]:
+        """Run `work`; return what it gave and the milliseconds that it took."""
+        began_ns = self._clock.now_ns()
+        return work(), (self._clock.now_ns() - began_ns) / NS_PER_MS
+
+    def work_key(self, kit: Kit, side: int) -> Hashable:
+        """Return the key under which `costs` knows the calls of a kit for latents of `side` cells."""
+        return (id(kit), side)
+
+    def _timed(self, key: Hashable, rows: int, call: Callable[[], Tensor]) -> Tensor:
+        began_ns = self._clock.now_ns()
+        output = call()
+        if self.device == "cuda":
+            import torch
+
+            torch.cuda.current_stream().synchronize()
+        self.costs.observe(key, rows, (self._clock.now_ns() - began_ns) / NS_PER_MS)
+        return output
+
+    def _call(self, kit: Kit, rows: Sequence[Row]) -> Tensor:
         return kit.run(
             rows,
             latent=_stacked([row.trajectory.latent_1CHW for row in rows]),
@@ -164,6 +210,7 @@ class Painter:
         start_1CHW: Tensor | None = None,
         extras: Mapping[str, Any] | None = None,
         version: int = 0,
+        in_one_go: bool = False,
     ) -> Trajectory:
         """Return the trajectory of a frame whose latent is `reference_1CHW`.
 
@@ -182,6 +229,7 @@ class Painter:
             kit,
             extras or {},
             version,
+            in_one_go,
         )
 
     def warm(self, batch: int, rows: int, size_px: int | None = None, kit: Kit | None = None) -> None:
@@ -220,7 +268,8 @@ class Painter:
             added = additions()
             engine = self._extend(added.extensions) if added.extensions else self.plain.engine
             plain = not added.extensions and not added.add_ons
-            self._kits[key] = self.plain if plain else Kit(engine, added.add_ons)
+            coupled = any(extension.couples_rows for extension in added.extensions)
+            self._kits[key] = self.plain if plain else Kit(engine, added.add_ons, coupled)
         return self._kits[key]
 
     def check_size(self, size_px: int) -> None:

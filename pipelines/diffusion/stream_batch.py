@@ -100,6 +100,11 @@ class StreamBatch:
 
 
 def tick(model: Denoiser, batches: Sequence[StreamBatch]) -> list[list[Trajectory | Echo]]:
-    """Advance every frame in flight of every batch by one step; return what finished, one list a batch."""
+    """Advance every frame in flight of every batch by one step; return what finished, one list a batch.
+
+    A frame that is to be painted in one go takes all its steps.
+    """
     advance(model, [one for batch in batches for one in batch.due()])
+    while hurried := [one for batch in batches for one in batch.due() if one.in_one_go]:
+        advance(model, hurried)
     return [batch.take_finished() for batch in batches]

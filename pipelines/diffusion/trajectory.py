@@ -46,6 +46,8 @@ class Trajectory:
     """What the kit's add-ons want to know of this frame, by their names."""
     version: int = 0
     """Which settings of its session it was painted with; later ones have a greater number."""
+    in_one_go: bool = False
+    """Whether it takes all its steps in the tick in which it came in."""
     index: int = 0
     """Number of steps done."""
     latent_1CHW: Tensor = field(init=False)

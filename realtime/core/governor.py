@@ -92,11 +92,14 @@ class _Course:
 
 
 class Governor:
-    """Learn costs and plan work. For one thread, the lane's."""
+    """Learn costs and plan work. For one thread, the lane's.
 
-    def __init__(self, clock: Clock | None = None) -> None:
+    Sessions that share engines share `costs`, and have a governor each: their wishes differ.
+    """
+
+    def __init__(self, clock: Clock | None = None, costs: Costs | None = None) -> None:
         self._clock: Clock = clock or MonotonicClock()
-        self._costs = Costs(self._clock)
+        self._costs = costs or Costs(self._clock)
         self._courses: dict[Hashable, _Course] = {}
 
     def observe(self, key: Hashable, rows: int, ms: float) -> None:
