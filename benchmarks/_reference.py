@@ -9,6 +9,7 @@ asked.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -90,9 +91,11 @@ class Reference:
             text=True,
             env=variables(),
         )
-        self.versions: dict[str, Any] = self.ask(
-            "load", folder=str(folder), size_px=size_px, threads=usable_threads()
-        )
+        try:
+            self.versions = self.ask("load", folder=str(folder), size_px=size_px, threads=usable_threads())
+        except ReferenceError:
+            self.close()
+            raise
 
     def prepare(
         self,
@@ -148,8 +151,10 @@ class Reference:
 
     def close(self) -> None:
         """End the worker; twice does no harm."""
-        if self._process.stdin is not None and not self._process.stdin.closed:
-            self._process.stdin.close()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(BrokenPipeError):  # it has ended by itself
+                    pipe.close()
         self._process.wait(30)
 
     def __enter__(self) -> Reference:
