@@ -58,6 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=int, default=9, help="turns of every side")
     parser.add_argument("--frames", type=int, default=6, help="frames of a turn, after one that is not timed")
     parser.add_argument("--seed", type=int, default=1, help="of the order of turns")
+    parser.add_argument("--modes", nargs="+", default=list(MODES), choices=MODES, help="kinds of guidance")
     parser.add_argument("--no-claims", action="store_true", help="only the comparison with the reference")
 
 
@@ -73,11 +74,11 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         default = Ours(folder, "auto", "auto", SIZE_PX)
         print(f"ours: {default.name}, ours torch: {eager.name}", flush=True)
         figures: dict[str, Any] = {"engine": default.name, "threads": usable_threads()}
-        figures |= parity(reference, eager, folder, pictures, file)
+        figures |= parity(reference, eager, folder, pictures, file, options.modes)
         turns = [
             turn
             for n in STEPS
-            for mode in MODES
+            for mode in options.modes
             for turn in [
                 *reference_turns(reference, file, mode, n),
                 *our_turns("ours torch", eager, pictures, mode, n),
@@ -182,7 +183,12 @@ def print_times(times: Mapping[Name, Sequence[float]]) -> None:
 
 
 def parity(
-    reference: Reference, ours: Ours, folder: Path, pictures: Sequence[np.ndarray], file: Path
+    reference: Reference,
+    ours: Ours,
+    folder: Path,
+    pictures: Sequence[np.ndarray],
+    file: Path,
+    modes: Sequence[str],
 ) -> dict[str, Any]:
     """Compare both outputs before clamping, frame by frame; the first n - 1 of the reference are void."""
     from diffusers import AutoencoderTiny
@@ -192,7 +198,7 @@ def parity(
     with tempfile.TemporaryDirectory() as scratch:
         out = Path(scratch, "out.npy")
         for n, t_index_list in STEPS.items():
-            for mode in MODES:
+            for mode in modes:
                 if (n, mode) in FAULTY:
                     continue
                 stream = ours.prepare(t_index_list, mode, **HOW)
