@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks._measure import Spent
 from pipelines.diffusion.guidance import Guidance, Mode
 from pipelines.diffusion.loader import load_painter
 from pipelines.diffusion.noise import Seeds
@@ -87,12 +88,12 @@ class Ours:
                 self.painter.warm(users, users * rows)
         return stream
 
-    def run(self, stream: Stream, pictures: Sequence[np.ndarray], count: int) -> float:
-        """Paint `count` frames with the stream batch; return seconds a frame."""
+    def run(self, stream: Stream, pictures: Sequence[np.ndarray], count: int) -> Spent:
+        """Paint `count` frames with the stream batch; return what a frame took."""
         return timed(lambda k: self.frame(stream, pictures[k % len(pictures)]), stream.fed, count)
 
-    def sequential(self, stream: Stream, pictures: Sequence[np.ndarray], count: int) -> float:
-        """Paint `count` frames, the steps of each one after the other; return seconds a frame."""
+    def sequential(self, stream: Stream, pictures: Sequence[np.ndarray], count: int) -> Spent:
+        """Paint `count` frames, the steps of each one after the other; return what a frame took."""
         return timed(lambda k: self.frame_alone(stream, pictures[k % len(pictures)]), stream.fed, count)
 
     def frame(self, stream: Stream, picture: np.ndarray) -> list[np.ndarray]:
@@ -141,9 +142,9 @@ class Ours:
         return decoded
 
 
-def timed(work: Callable[[int], object], first: int, count: int) -> float:
-    """Call `work` with `count` numbers from `first` on; return seconds a call."""
-    began = time.perf_counter()
+def timed(work: Callable[[int], object], first: int, count: int) -> Spent:
+    """Call `work` with `count` numbers from `first` on; return what a call took."""
+    began, cpu_began = time.perf_counter(), time.process_time()
     for k in range(first, first + count):
         work(k)
-    return (time.perf_counter() - began) / count
+    return Spent((time.perf_counter() - began) / count, (time.process_time() - cpu_began) / count)

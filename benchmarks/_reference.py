@@ -22,6 +22,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks._measure import Spent
 from pipelines.engines.cost import usable_threads
 from pipelines.engines.key import cache_folder
 from pipelines.engines.launch import AT_EXEC, IN_PROCESS
@@ -116,15 +117,15 @@ class Reference:
             seed=seed, prompt=prompt, negative=negative, batched=batched,
         )  # fmt: skip
 
-    def run(self, stream: str, pictures: Path, count: int, out: Path | None = None) -> float:
-        """Feed `count` pictures of an .npy file of (N, H, W, 3) uint8, in turn; return seconds a frame.
+    def run(self, stream: str, pictures: Path, count: int, out: Path | None = None) -> Spent:
+        """Feed `count` pictures of an .npy file of (N, H, W, 3) uint8, in turn; return what one took.
 
         `out` gets the outputs before clamping as float32 .npy (count, 3, H, W).
         """
         found = self.ask(
             "run", stream=stream, pictures=str(pictures), count=count, out=str(out) if out else None
         )
-        return float(found["seconds"])
+        return Spent(float(found["seconds"]), float(found["cpu_seconds"]))
 
     def fault(self, number: int) -> dict[str, Any]:
         """Show fault `number` on the reference: {"shown": bool, "says": sentence}."""

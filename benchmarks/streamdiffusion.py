@@ -6,7 +6,8 @@ turn, in an order drawn anew; a ratio is the median of the rounds' own ratios. T
 float tensors and gives float tensors; ours is charged for pixels in and pixels out. Steps: t_index_list [32],
 [16, 32] and [0, 16, 32, 45]; the reference runs torch eager in float32, which is what it has on a CPU.
 
-"ours" is the default engine (auto), "ours torch" is torch eager in float32 as the reference's.
+"ours" is the default engine (auto), "ours torch" is torch eager in float32 as the reference's. Figures that
+begin with cpu_ compare the processor time of a frame, all threads, in place of the time on the clock.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import numpy as np
 import torch
 
 from benchmarks import _claims as claims
-from benchmarks._measure import median, print_table
+from benchmarks._measure import Spent, median, print_table
 from benchmarks._models import SIZE_PX, model_folder
 from benchmarks._ours import MODES, Ours
 from benchmarks._reference import Reference
@@ -50,8 +51,8 @@ class Turn:
     """One side at one task."""
 
     name: Name
-    work: Callable[[int], float]
-    """Paint so many frames; return seconds a frame."""
+    work: Callable[[int], Spent]
+    """Paint so many frames; return what a frame took."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -86,8 +87,12 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             ]
         ]
         times = take_turns(turns, options.rounds, options.frames, random.Random(options.seed))
-    print_times(times)
-    figures |= compared(times)
+    wall = {name: [one.wall_s for one in spent] for name, spent in times.items()}
+    cpu = {name: [one.cpu_s for one in spent] for name, spent in times.items()}
+    print_times("ms a frame", wall)
+    print_times("CPU ms a frame", cpu)
+    figures |= compared(wall)
+    figures |= {f"cpu_{name}": value for name, value in compared(cpu).items() if "fps" not in name}
     if not options.no_claims:
         figures |= claims.four_users(eager, default, pictures, STEPS, HOW, options.rounds)
         figures |= claims.own_overhead()
@@ -119,13 +124,13 @@ def our_turns(side: str, ours: Ours, pictures: Sequence[np.ndarray], mode: str, 
 
 def take_turns(
     turns: Sequence[Turn], rounds: int, frames: int, draw: random.Random
-) -> dict[Name, list[float]]:
-    """Give every turn `rounds` segments; return seconds a frame by name and round.
+) -> dict[Name, list[Spent]]:
+    """Give every turn `rounds` segments; return what a frame took by name and round.
 
     What is compared most stands close together in time: a round goes through the numbers of steps, for each
     through the modes, for each through the sides, all three in an order of this round only.
     """
-    taken: dict[Name, list[float]] = defaultdict(list)
+    taken: dict[Name, list[Spent]] = defaultdict(list)
     for turn in turns:  # fills pipelines and warms every side; not counted
         turn.work(turn.name[2] + 1)
     for number in range(rounds):
@@ -171,13 +176,15 @@ def compared(times: Mapping[Name, Sequence[float]]) -> dict[str, float | None]:
     return found
 
 
-def print_times(times: Mapping[Name, Sequence[float]]) -> None:
-    """Print milliseconds a frame, the median of the rounds."""
+def print_times(title: str, times: Mapping[Name, Sequence[float]]) -> None:
+    """Print milliseconds from seconds, the median of the rounds."""
     sides = sorted({name[0] for name in times}, key=lambda side: (not side.startswith("reference"), side))
-    print("\n  ms a frame       " + "".join(f"{side:>23}" for side in sides), flush=True)
+    print(f"\n  {title:17}" + "".join(f"{side:>23}" for side in sides), flush=True)
     for n in STEPS:
         for mode in MODES:
             cells = [median(times.get((side, mode, n), ())) * 1e3 for side in sides]
+            if not any(cells):
+                continue
             shown = "".join(f"{cell:23.1f}" if cell else f"{'-':>23}" for cell in cells)
             print(f"  n={n} {mode:12}{shown}", flush=True)
 

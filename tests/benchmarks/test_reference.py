@@ -21,7 +21,8 @@ for line in sys.stdin:
         print(json.dumps({"error": "ValueError: no such fault"}), flush=True)
     else:
         policy = os.environ["OMP_WAIT_POLICY"]
-        print(json.dumps({"request": request, "policy": policy, "seconds": 0.25}), flush=True)
+        spent = {"seconds": 0.25, "cpu_seconds": 0.5}
+        print(json.dumps({"request": request, "policy": policy, **spent}), flush=True)
 """
 
 
@@ -44,7 +45,7 @@ def test_a_stream_is_prepared_and_run_as_asked(command: list[str], tmp_path: Pat
     with Reference(tmp_path, 128, command) as reference:
         assert reference.versions["request"]["size_px"] == 128
         assert reference.versions["policy"]
-        assert reference.run("a", tmp_path / "pictures.npy", 6) == 0.25
+        assert reference.run("a", tmp_path / "pictures.npy", 6) == (0.25, 0.5)
 
 
 def test_what_the_worker_cannot_do_is_raised_in_its_words(command: list[str], tmp_path: Path) -> None:
@@ -60,11 +61,13 @@ def test_a_worker_that_ends_is_told_from_one_that_answers(command: list[str], tm
             reference.fault(2)
 
 
+@pytest.mark.slow
 def test_a_model_that_the_worker_cannot_load_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ReferenceError, match="'load'"):
         Reference(tmp_path / "nothing", 64, [sys.executable, "-P", str(WORKER)])
 
 
+@pytest.mark.slow
 def test_the_real_worker_loads_a_folder_and_goes_on_after_an_error(tmp_path: Path) -> None:
     folder = make_folder(tmp_path / "model", "sd")
     with Reference(folder, 64, [sys.executable, "-P", str(WORKER)]) as reference:

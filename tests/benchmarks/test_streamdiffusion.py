@@ -7,6 +7,7 @@ from itertools import groupby
 
 import pytest
 
+from benchmarks._measure import Spent
 from benchmarks._ours import MODES
 from benchmarks.streamdiffusion import STEPS, Name, Turn, compared, ratio, take_turns
 
@@ -27,9 +28,9 @@ def test_every_side_gets_as_many_turns_and_compared_sides_stand_together() -> No
     log: list[tuple[Name, int]] = []
 
     def turn(name: Name) -> Turn:
-        def work(count: int) -> float:
+        def work(count: int) -> Spent:
             log.append((name, count))
-            return 0.1
+            return Spent(0.1, 0.2)
 
         return Turn(name, work)
 
