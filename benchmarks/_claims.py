@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks._measure import median
-from benchmarks._ours import Ours
+from benchmarks._measure import Spent, median
+from benchmarks._ours import Ours, timed
 from benchmarks.paint import House, Session
 from pipelines.diffusion.config import PaintConfig
 from pipelines.diffusion.stage import PaintStage
@@ -61,23 +61,21 @@ def four_users(
 
             for _ in range(n):
                 together()
-            gains = []
+            gains, cpu_gains = [], []
             for turn in range(rounds):
                 sides = (apart, together) if turn % 2 else (together, apart)
-                seconds = {side: lasting(side) for side in sides}
-                gains.append(seconds[apart] / seconds[together])
+                spent = {side: lasting(side) for side in sides}
+                gains.append(spent[apart].wall_s / spent[together].wall_s)
+                cpu_gains.append(spent[apart].cpu_s / spent[together].cpu_s)
             name = "four_users_gain" if n == USUAL_STEPS else f"four_users_gain_n{n}"
-            found[name + end] = median(gains)
+            found |= {name + end: median(gains), f"cpu_{name}{end}": median(cpu_gains)}
     return found
 
 
-def lasting(work: Callable[[], object], times: int = 2) -> float:
-    """Return seconds of a call, after one that is not counted."""
+def lasting(work: Callable[[], object], times: int = 2) -> Spent:
+    """Return what a call takes, after one that is not counted."""
     work()
-    began = time.perf_counter()
-    for _ in range(times):
-        work()
-    return (time.perf_counter() - began) / times
+    return timed(lambda _: work(), 0, times)
 
 
 class Stopwatch:
