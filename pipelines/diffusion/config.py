@@ -65,6 +65,16 @@ def _indices(text: str) -> str:
     return text
 
 
+def _loras(text: str) -> str:
+    from .loras import weights_of
+
+    try:
+        weights_of(text)
+    except ConfigError as error:
+        raise PydanticCustomError("loras", "{says}", {"says": f"{error.message} {error.hint}"}) from None
+    return text
+
+
 Prompt = Annotated[
     str, BeforeValidator(_not_too_long), AfterValidator(_readable), Field(max_length=MAX_PROMPT_CHARS), Live()
 ]
@@ -151,7 +161,7 @@ class PaintConfig(BaseModel):
         description='Exact noise levels, 0 (noisiest) to 49, as "0, 16, 32"; empty: by steps and strength.',
         json_schema_extra=ADVANCED,
     )
-    sampler: Annotated[Literal["auto", "lcm", "tcd", "ddim"], Live()] = Field(
+    sampler: Annotated[Literal["auto", "lcm", "tcd", "ddim", "ancestral"], Live()] = Field(
         default="auto",
         description='How a step follows the one before; "auto" is what the model was made for.',
         json_schema_extra=ADVANCED,
@@ -195,6 +205,25 @@ class PaintConfig(BaseModel):
         ge=0.0,
         le=10_000.0,
         description="Lower steps and rate before pictures get older than this; 0 leaves them alone.",
+        json_schema_extra=ADVANCED,
+    )
+    loras: Annotated[str, AfterValidator(_loras), Live()] = Field(
+        default="",
+        max_length=400,
+        description='LoRAs with their weights, as "ink:0.8, clay:0.5"; weights change at once.',
+        json_schema_extra=ADVANCED,
+    )
+    lora_folder: str = Field(
+        default="",
+        max_length=400,
+        description="Folder with LoRAs, beside the model's own folder `lora`.",
+        json_schema_extra=ADVANCED,
+    )
+    embedded_guidance: Annotated[float, Live()] = Field(
+        default=0.0,
+        ge=0.0,
+        le=20.0,
+        description="Guidance of models that take it as an input (SANA-Sprint, LCM); 0 is their usual.",
         json_schema_extra=ADVANCED,
     )
     model: str = Field(

@@ -8,6 +8,7 @@ running session when the settings change.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -97,7 +98,20 @@ class Nothing:
     def reset(self) -> None: ...
 
 
-MAKERS: Sequence[Callable[[], Feature]] = ()
+def _late(module: str, name: str) -> Callable[[], Feature]:
+    """Import a feature's module when a session is made: it needs this one."""
+
+    def make() -> Feature:
+        made: Feature = getattr(importlib.import_module(f".{module}", __package__), name)()
+        return made
+
+    return make
+
+
+MAKERS: Sequence[Callable[[], Feature]] = (
+    _late("loras", "Loras"),
+    _late("embedded_guidance", "EmbeddedGuidance"),
+)
 """One line a feature, in the order in which they see a frame."""
 
 

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from realtime.core.clock import NS_PER_MS
+from realtime.core.clock import NS_PER_MS, Clock
 from realtime.core.frame import Frame
 from realtime.core.governor import Governor, Plan
+from realtime.core.metrics import Histogram
 from realtime.core.similarity import GateCounts, SimilarityGate
 
 from .config import PaintConfig
@@ -23,6 +24,9 @@ from .pictures import Pixels
 
 STILL = "still: the last picture again"
 LATE = "left out to keep the limit of age"
+AGES_WINDOW_S = 2.0
+AGES_TRUSTED = 20
+"""Pictures in the window from which their age is believed."""
 SMOOTHING = 0.2
 """Weight of the newest interval between two frames in their mean."""
 
@@ -40,9 +44,9 @@ class Given:
 class Pace:
     """Decide about the frames of one session. On the painting lane."""
 
-    def __init__(self, painter: Painter, governor: Governor, seed: int = 0) -> None:
+    def __init__(self, painter: Painter, clock: Clock, seed: int = 0) -> None:
         self._painter = painter
-        self._governor = governor
+        self._governor = Governor(clock, painter.costs)
         self._gate = SimilarityGate(seed)
         self.counts = GateCounts()
         """What the gate said of the frames that it saw."""
@@ -53,6 +57,7 @@ class Pace:
         self._before_ns: int | None = None
         self._interval_ms = 0.0
         self._tick = 0
+        self._age_ms = Histogram("age_ms", AGES_WINDOW_S, clock)
 
     def reset(self) -> None:
         """Forget the stream: the next frame is painted."""
@@ -81,8 +86,13 @@ class Pace:
             rows_per_step=rows_per_step,
             sessions=max(self._painter.sessions, 1),
             rest_key=REST,
+            age_p95_ms=self._age_ms.quantile(0.95) if self._age_ms.recent >= AGES_TRUSTED else None,
         )
         return fewer(wish, self.plan.steps)
+
+    def came_out(self, frame_age_ms: float) -> None:
+        """Take note of how old a painted picture was when it came out."""
+        self._age_ms.observe(frame_age_ms)
 
     @property
     def in_one_go(self) -> bool:

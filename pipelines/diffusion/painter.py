@@ -20,7 +20,7 @@ from realtime.core.frame import Stamp
 from .embedding import Embedding, Words
 from .guidance import Guidance
 from .kits import Engine, Kit, Row
-from .levels import Levels
+from .levels import NoiseLevels
 from .noise import Noises, Seeds
 from .pictures import Pixels, to_numbers, to_pixels
 from .prompts import PromptBook
@@ -33,8 +33,9 @@ if TYPE_CHECKING:
     from pipelines.engines.base import EngineInfo
     from pipelines.engines.networks import Extension
 
+    from .families.base import Backbone
     from .features import Additions
-    from .text import TextSide
+    from .text import Texts
 
 T = TypeVar("T")
 KEPT_SCHEDULES = 256
@@ -93,9 +94,9 @@ class Painter:
         multiple_px: int,
         latents: Latents,
         engines: Engines,
-        levels: Levels,
-        text: TextSide,
-        time: Callable[[Embedding, float], Tensor],
+        levels: NoiseLevels,
+        text: Texts,
+        backbone: Backbone,
         extend: Callable[[Sequence[Extension]], Engine],
         clock: Clock | None = None,
     ) -> None:
@@ -109,11 +110,11 @@ class Painter:
         self.levels = levels
         self.prediction = levels.prediction
         self.text = text
-        self.book = PromptBook(text.embed)
+        self.backbone = backbone
+        self.book = PromptBook(text.embed, nothing=text.nothing)
         self.device = engines.unet.info.device
         self.noises = Noises(latents.channels, self.device)
         self.schedule = lru_cache(KEPT_SCHEDULES)(self._schedule)
-        self._time = time
         self._extend = extend
         self._clock: Clock = clock or MonotonicClock()
         self.costs = Costs(self._clock)
@@ -182,19 +183,20 @@ class Painter:
         return output
 
     def _call(self, kit: Kit, rows: Sequence[Row]) -> Tensor:
+        side = int(rows[0].trajectory.latent_1CHW.shape[-1])
+        given = [
+            self.backbone.given(row.embedding, row.trajectory.step.t, side, row.trajectory.extras)
+            for row in rows
+        ]
         return kit.run(
             rows,
             latent=_stacked([row.trajectory.latent_1CHW for row in rows]),
-            emb=_stacked([self.time_row(row.embedding, row.trajectory.step.t) for row in rows]),
-            context=_stacked([row.embedding.context_1TD for row in rows]),
+            **{name: _stacked([one[name] for one in given]) for name in given[0]},
         )
 
     def time_row(self, embedding: Embedding, t: float) -> Tensor:
-        """Return what the network's blocks are told about timestep and prompt, (1, E)."""
-        row = embedding.time_rows.get(t)
-        if row is None:
-            row = embedding.time_rows[t] = self._time(embedding, t).to(self.device)
-        return row
+        """Return what the network's blocks are told about timestep and prompt, (1, E), at the usual size."""
+        return self.backbone.given(embedding, t, self.side(self.size_px), {})["emb"]
 
     def start(
         self,
@@ -242,14 +244,11 @@ class Painter:
         if (batch, rows, size_px, kit) in self._warmed:
             return
         words = self.book.words("", "")
-        emb, context = self.time_row(words.prompt, 1), words.prompt.context_1TD
         self.engines.encoder.warm({"picture": (batch, 3, size_px, size_px)})
         self.engines.decoder.warm({"latent": (batch, channels, side, side)})
-        shapes = {
-            "latent": (rows, channels, side, side),
-            "emb": (rows, emb.shape[1]),
-            "context": (rows, *context.shape[1:]),
-        }
+        given = self.backbone.given(words.prompt, self.backbone.usual_t, side, {})
+        shapes: dict[str, tuple[int, ...]] = {"latent": (rows, channels, side, side)}
+        shapes |= {name: (rows, *tensor.shape[1:]) for name, tensor in given.items()}
         for add_on in kit.add_ons:
             shapes |= add_on.shapes(rows, side)
         kit.engine.warm(shapes)
@@ -283,14 +282,15 @@ class Painter:
     def blank(self, wish: Wish, size_px: int) -> tuple[Tensor, Tensor]:
         """Return the reference and the start of a frame that is painted from noise alone, (1, C, h, w) each.
 
-        The start is such that the first step sees the noise itself, as text-to-image pipelines have it.
+        The start is such that the first step sees the noise itself, as text-to-image pipelines have it
+        (save Euler's, see `NoiseLevels.starts_as_noise`).
         """
         import torch
 
         side = self.side(size_px)
         first = self.schedule(wish.steps, wish.strength, wish.t_index, wish.sampler, wish.adds_noise)[0]
         noise = self.noises.blended(wish.seeds, len(wish), side)[:1]
-        pull = (1.0 - first.b) / first.a if first.a > 0 else 0.0
+        pull = (1.0 - first.b) / first.a if first.a > 0 and self.levels.starts_as_noise else 0.0
         return torch.zeros_like(noise), pull * noise
 
     def close(self) -> None:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from realtime.core.clock import NS_PER_S
 from realtime.core.errors import SessionError
 from realtime.core.frame import Frame
-from realtime.core.governor import Governor
 from realtime.core.stage import Emitted, StageContext, StageSpec
 
 from .config import PaintConfig, indices
@@ -177,7 +176,7 @@ class PaintStage:
             fit = self._fit
             painter.build(lambda: painter.warm(2, 2 * rows, fit.size_px, fit.kit)).result()
         self._prompter = Prompter(painter.book, wish.prompt, wish.negative_prompt, wish.blend)
-        self._pace = Pace(painter, Governor(ctx.clock, painter.costs))
+        self._pace = Pace(painter, ctx.clock)
         self._place, painter.sessions = painter.sessions, painter.sessions + 1
         self._painter = painter
         self.group = (key, id(painter))
@@ -283,6 +282,7 @@ class PaintStage:
             note = ""
             if isinstance(one, Trajectory):
                 self._shown = pictures[id(one)]
+                self.pace.came_out(one.stamp.age_ms(self._ctx.clock.now_ns()))
                 if self._fit is not None:
                     self._features.finished(one, self._config, self._fit.features)
             else:

@@ -14,7 +14,7 @@ from realtime.core.frame import Stamp
 
 from .embedding import Embedding, Words
 from .guidance import Guidance
-from .schedule import Schedule, Step, bounded, estimate, first_latent, next_latent, seen_noise
+from .schedule import Schedule, Step, bounded, estimate, finished, first_latent, next_latent, seen_noise
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -83,6 +83,8 @@ class Trajectory:
         clean = bounded(raw, x, step)
         self.index += 1
         if self.is_finished:
+            if step.left:
+                clean = finished(clean, seen_noise(x, raw, step), step)
             self.latent_1CHW = self._mixed(clean)
             return
         coming = self.step

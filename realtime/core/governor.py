@@ -138,6 +138,8 @@ class Governor:
                 f"a plan needs a step, a row, a session and an interval, got {wanted_steps} steps of "
                 f"{rows_per_step} rows for {sessions} sessions every {interval_ms} ms"
             )
+        if max_age_ms is not None and not max_age_ms > 0:
+            raise ValueError(f"a plan needs a limit above 0 ms, or none, got {max_age_ms}")
         if max_age_ms is None or self.cost_ms(key, 1) is None:
             self._courses.pop(key, None)
             why: Why = "off" if max_age_ms is None else "learning"
@@ -150,8 +152,6 @@ class Governor:
             choice, _ = self._best(wish, "stream", ROOM, overhead_ms)
             course = self._courses[key] = _Course(choice, wish, now_ns, overhead_ms=overhead_ms)
         else:
-            if course.wish.sessions != wish.sessions:
-                course.excess_ns = None
             course.wish = wish
             self._measure(course, now_ns, age_p95_ms)
             self._steer(course, now_ns)

@@ -179,6 +179,12 @@ def test_exploring_is_rare_and_comes_to_an_end() -> None:
     assert serve(Costs(ManualClock()), lambda rows: 10 + 1.0 * rows, 4, 600) == answers
 
 
+def test_a_split_that_is_never_measured_is_given_up() -> None:
+    costs = learned(rows=(4,))
+    tried = [answer for answer in (costs.best_rows("net", 4) for _ in range(500)) if answer != (4,)]
+    assert sorted(tried) == [(1, 1, 1, 1)] * EXPLORE_TRIES + [(2, 2)] * EXPLORE_TRIES
+
+
 def test_nothing_is_tried_where_that_is_not_allowed_nor_chosen_by_belief() -> None:
     costs = learned(rows=(4,))
     assert {costs.best_rows("net", 4, explore=False) for _ in range(200)} == {(4,)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from itertools import pairwise
+from math import ceil
 from typing import Any
 
 import pytest
@@ -120,11 +121,24 @@ def test_a_budget_that_cannot_be_kept_gets_the_least_work_and_is_told() -> None:
     assert (painter.plan.steps, painter.plan.why) == (4, "wanted")
 
 
+def test_a_machine_that_was_hopeless_for_long_is_used_as_soon_as_it_recovers() -> None:
+    governor = Governor(clock := ManualClock())
+    for load, calls in ((1.0, 10), (50.0, 100), (1.0, 3)):
+        for _ in range(calls):
+            governor.observe("unet", 1, 10.0 * load)
+            clock.advance(ms=100)
+            told = plan(governor)
+        assert (told.steps, told.why) == ((1, "least") if load > 1 else (4, "wanted"))
+
+
 def test_steps_go_before_pictures_are_skipped() -> None:
     last: tuple[int, int] | None = None
     for budget_ms in range(600, 20, -4):
         told = plan(learned(), sessions=4, max_age_ms=float(budget_ms))
         assert told.steps == 1 or told.skip_every == 1
+        if told.steps == 1:
+            assert told.rows == ceil(4 / told.skip_every)
+            assert told.age_ms == pytest.approx(steep(told.rows) + 0.95 * min(33.0, steep(told.rows)))
         work = (told.steps, -told.skip_every)
         assert last is None or work <= last
         last = work
@@ -151,8 +165,8 @@ def test_a_picture_is_finished_in_one_go_where_that_costs_no_picture_or_saves_st
     tight = plan(learned(), max_age_ms=250.0)
     assert (tight.steps, tight.way) == (4, "burst")
     assert tight.age_ms == pytest.approx(4 * steep(1) + 0.95 * 33)
-    flat_and_tight = plan(learned(flat), max_age_ms=50.0)  # here a burst would lose more than half
-    assert (flat_and_tight.steps, flat_and_tight.way) == (3, "stream")
+    flat_and_tight = plan(learned(flat), max_age_ms=50.0, interval_ms=5.0)
+    assert (flat_and_tight.steps, flat_and_tight.way) == (3, "stream")  # a burst of 4 would lose two of three
 
 
 def test_predicted_age_is_the_one_that_is_measured() -> None:
@@ -218,7 +232,15 @@ def test_nothing_is_planned_on_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"wanted_steps": 0}, {"sessions": 0}, {"rows_per_step": 0}, {"interval_ms": 0.0}]
+    "wrong",
+    [
+        {"wanted_steps": 0},
+        {"sessions": 0},
+        {"rows_per_step": 0},
+        {"interval_ms": 0.0},
+        {"max_age_ms": 0.0},
+        {"max_age_ms": float("nan")},
+    ],
 )
 def test_a_wish_that_is_none_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="a plan needs"):

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import random
 from math import ceil
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.core.similarity import BLOCK_PX, GateCounts, Pixels, SimilarityGate, Verdict
+from realtime.core.cells import BLOCK_PX, Pixels
+from realtime.core.similarity import GateCounts, SimilarityGate, Verdict
 from tests.vocabulary import timeless
 
 THRESHOLD = 3.0
@@ -28,8 +31,8 @@ def scene(height_px: int, width_px: int, seed: int = 0) -> Pixels:
     return (128 + np.stack(waves, axis=2) + grain).astype(np.uint8)
 
 
-def noisy(picture: Pixels, sigma: float, rng: np.random.Generator) -> Pixels:
-    noise = rng.normal(0, sigma, picture.shape).astype(np.float32)
+def noisy(picture: npt.NDArray[Any], sigma: Any, rng: np.random.Generator) -> Pixels:
+    noise = rng.standard_normal(picture.shape, dtype=np.float32) * np.asarray(sigma, np.float32)
     return np.clip(np.rint(picture + noise), 0, 255).astype(np.uint8)
 
 
@@ -138,14 +141,76 @@ def test_sensor_noise_is_not_a_change(sigma: float, size: tuple[int, int]) -> No
 
 def test_black_bars_do_not_hide_how_noisy_a_picture_is() -> None:
     rng = np.random.default_rng(0)
-    still, gate = scene(240, 320), SimilarityGate()
+    still = scene(240, 320)
 
     def filmed() -> Pixels:
         picture = noisy(still, 4, rng)
         picture[:80] = picture[-80:] = 0
         return picture
 
-    assert sum(look(gate, filmed(), max_skips=1000).skip for _ in range(60)) >= 48
+    skips = [look(settled(filmed(), seed), filmed()).skip for seed in range(40)]
+    assert sum(skips) >= 32
+
+
+def test_a_cut_is_soon_forgotten() -> None:
+    still = scene(128, 128)
+    gate = settled(np.zeros_like(still))
+    for _ in range(60):
+        look(gate, still, max_skips=1000)
+    picture = still.copy()
+    picture[50:66, 30:46] += np.uint8(9)
+    assert look(gate, picture).reason == "changed"
+
+
+def test_noise_that_is_stronger_in_the_light_is_learned_where_it_is() -> None:
+    rng = np.random.default_rng(0)
+    ramp = (
+        np.repeat(np.linspace(5, 200, 256)[None, :, None], 192, axis=0).repeat(3, axis=2).astype(np.float32)
+    )
+    gate, sigma = SimilarityGate(), 0.45 * np.sqrt(ramp)
+    skips = [look(gate, noisy(ramp, sigma, rng), max_skips=1000).skip for _ in range(80)]
+    assert sum(skips[20:]) >= 0.8 * 60
+
+
+def test_a_patch_is_seen_in_noise_that_has_long_been_learned() -> None:
+    rng = np.random.default_rng(2)
+    still = scene(192, 192)
+    for turn in range(12):
+        gate = SimilarityGate(turn)
+        for _ in range(30):
+            look(gate, noisy(still, 3, rng), max_skips=1000)
+        top, left = rng.integers(0, 177, 2)
+        picture = still.copy()
+        picture[top : top + 16, left : left + 16] += np.uint8(14)
+        assert look(gate, noisy(picture, 3, rng)).reason == "changed"
+
+
+def test_what_moves_all_the_time_does_not_pass_for_noise() -> None:
+    gate, still = SimilarityGate(), scene(128, 192)
+    for frame in range(150):
+        picture = still.copy()
+        left = (2 * frame) % 150
+        picture[40:72, left : left + 32] = 255 - picture[40:72, left : left + 32] // 2
+        verdict = look(gate, picture, max_skips=1000)
+        assert not verdict.skip
+
+
+def test_a_place_that_blinks_is_seen_every_time() -> None:
+    gate, still = SimilarityGate(), scene(128, 128)
+    for frame in range(100):
+        picture = still.copy()
+        picture[50:66, 30:46] += np.uint8(20 * (frame % 2))
+        assert not look(gate, picture, max_skips=1000).skip
+
+
+def test_a_place_that_drifts_is_not_far_behind() -> None:
+    gate, still, shown = SimilarityGate(), scene(128, 128), 0
+    for frame in range(300):
+        picture = still.copy()
+        picture[50:66, 30:46] += np.uint8(frame // 5)
+        if not look(gate, picture, max_skips=1000).skip:
+            shown = frame // 5
+        assert frame // 5 - shown <= 2 * THRESHOLD
 
 
 @pytest.mark.parametrize("sigma", [0.0, 3.0])
@@ -222,6 +287,18 @@ def test_another_size_and_a_reset_begin_anew() -> None:
     assert look(gate, scene(64, 96)).reason == "first"
     gate.reset()
     assert look(gate, scene(32, 32)).reason == "first"
+
+
+def test_a_reset_forgets_the_noise_too() -> None:
+    rng, still = np.random.default_rng(0), scene(64, 64)
+    gate = SimilarityGate()
+    for _ in range(30):
+        look(gate, noisy(still, 8, rng))
+    gate.reset()
+    look(gate, still)
+    picture = still.copy()
+    picture[20:36, 20:36] += np.uint8(5)
+    assert look(gate, picture).reason == "changed"
 
 
 def test_pictures_are_only_read_and_may_lie_anyhow_in_memory() -> None:
