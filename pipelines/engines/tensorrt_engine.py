@@ -12,7 +12,6 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 
 import torch
 
@@ -123,7 +122,10 @@ class TensorRtEngine:
             self._results.clear()
 
     def _ready(self, shapes: Shapes) -> Compiled:
-        """Return the engine of these sizes, loaded or built; forgotten when used longest ago."""
+        """Return the engine of these sizes, loaded or built; forgotten when used longest ago.
+
+        One that was kept may have other buckets than are asked for here; it then splits and pads by its own.
+        """
         if self._is_closed:
             raise EngineError(f"The TensorRT engine of {self._network.name} is closed.")
         profile = profile_of(self._network, shapes, self._rows)
@@ -136,21 +138,23 @@ class TensorRtEngine:
 
     def _load(self, network: Network, profile: Profile) -> Compiled:
         """Return the engine from the shelf, or built. One that is kept and does not load is built anew."""
-        load = partial(
-            Compiled,
+        if (kept := self._store.get(network, profile)) is not None:
+            try:
+                return self._loaded(network, *kept)
+            except EngineBuildFailed as error:
+                self._report(f"A kept engine is of no use: {error.message} Building anew.")
+        return self._loaded(network, self._store.build(network, profile), profile)
+
+    def _loaded(self, network: Network, engine: bytes, profile: Profile) -> Compiled:
+        return Compiled(
             network,
             profile,
+            engine,
             api=self._store.api,
             cuda=self._new_cuda(),
             report=self._report,
             kernels=self._store.kernels(network, profile),
         )
-        if (kept := self._store.get(network, profile)) is not None:
-            try:
-                return load(kept)
-            except EngineBuildFailed as error:
-                self._report(f"A kept engine is of no use: {error.message} Building anew.")
-        return load(self._store.build(network, profile))
 
     def _own(self, key: Key, compiled: Compiled) -> dict[str, torch.Tensor]:
         """Return the results' memory for these input shapes; forgotten when used longest ago."""

@@ -1,7 +1,7 @@
 """Where the TensorRT back end gets its engines from: the shelf, or a build that then goes there.
 
-An engine of TensorRT-RTX may have been built elsewhere for several compute capabilities at once, so a file
-serves when all but the list of targets is equal, and this GPU is in the list.
+An engine of TensorRT-RTX may have been built elsewhere, for several compute capabilities at once and for
+other numbers of rows. So a file serves when all else is equal and this GPU is among its targets.
 """
 
 from __future__ import annotations
@@ -63,12 +63,13 @@ class Store:
             is_refittable=self.is_refittable,
         )
 
-    def get(self, network: Network, profile: Profile) -> bytes | None:
-        """Return a kept engine that runs here."""
-        recipe = self.recipe(network, profile)
+    def get(self, network: Network, profile: Profile) -> tuple[bytes, Profile] | None:
+        """Return a kept engine that runs here, with its own profile: the same sizes, perhaps other rows."""
         if self._shelf is None or not network.digest:
             return None
-        return self._shelf.get(recipe) or self._of_several(self._shelf, recipe)
+        if (engine := self._shelf.get(self.recipe(network, profile))) is not None:
+            return engine, profile
+        return self._near(self._shelf, network, profile)
 
     def build(self, network: Network, profile: Profile) -> bytes:
         """Build an engine and keep it."""
@@ -118,19 +119,27 @@ class Store:
         recipe = self.recipe(network, profile)
         return replace(recipe, backend=f"{recipe.backend} kernels", processor=self._place)
 
-    def _of_several(self, shelf: Shelf, recipe: Recipe) -> bytes | None:
-        """Return an engine that was built for several targets with this one among them."""
-        for path in shelf.folder.glob("*.json") if self.api.is_rtx else ():
+    def _near(self, shelf: Shelf, network: Network, profile: Profile) -> tuple[bytes, Profile] | None:
+        """Return the engine with most buckets among those that differ in rows, or in further targets."""
+        found: list[tuple[Profile, Recipe]] = []
+        for path in shelf.folder.glob("*.json"):
             try:
                 beside = json.loads(path.read_text(encoding="utf-8"))
-                other = replace(recipe, processor=str(beside["processor"]))
-            except (OSError, ValueError, KeyError, TypeError):
+                rows = {int(name.rpartition(" of ")[2]) for name, _ in beside["shapes"]}
+                processor = str(beside["processor"])
+            except (OSError, ValueError, KeyError, TypeError, AttributeError):
                 continue
-            *targets, system = other.processor.split()
-            if (
-                not differences(beside, other.as_json())
-                and system == sys.platform
-                and self._target in targets
-            ):
-                return shelf.get(other)
+            other = replace(profile, rows=tuple(sorted(rows)))
+            recipe = replace(self.recipe(network, other), processor=processor)
+            if self._serves(processor) and not differences(beside, recipe.as_json()):
+                found.append((other, recipe))
+        for other, recipe in sorted(found, key=lambda one: len(one[0].rows), reverse=True):
+            if (engine := shelf.get(recipe)) is not None:
+                return engine, other
         return None
+
+    def _serves(self, processor: str) -> bool:
+        if not self.api.is_rtx:
+            return processor == self._place
+        *targets, system = processor.split() or [""]
+        return system == sys.platform and self._target in targets

@@ -176,6 +176,17 @@ def test_a_second_start_finds_engine_and_kernels(tmp_path):
     assert again.said == []
 
 
+@pytest.mark.parametrize("name", ["tensorrt_rtx", "tensorrt"])
+def test_an_engine_kept_for_other_rows_serves_with_its_own_buckets(tmp_path, name):
+    bench(nets.doubler("weights"), rows=(3,), shelf=Shelf(tmp_path), name=name).engine.warm({"x": (1, 4)})
+    again = bench(nets.doubler("weights"), rows=(1, 2, 4), shelf=Shelf(tmp_path), name=name)
+    for rows in (1, 4, 7):
+        x_BN, expected = doubled(rows)
+        assert again.engine.run(x=x_BN)["y"].tolist() == expected
+    assert [call for call in again.fake.calls if call.startswith("build")] == []
+    assert again.fake.calls.count("context") == 1
+
+
 def test_a_kept_engine_that_does_not_load_is_built_anew(tmp_path):
     bench(nets.doubler("weights"), shelf=Shelf(tmp_path)).engine.warm({"x": (1, 4)})
     fake = Fake()
