@@ -172,6 +172,7 @@ class PaintStage:
                 size_px=wish.size_px,
                 report=ctx.report,
                 clock=ctx.clock,
+                behind=ctx.is_live,
             )
 
         painter: Painter = ctx.shared(key, make)

@@ -8,7 +8,7 @@ that first, through a gate that is closer than that of a person who asked for bf
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -33,6 +33,10 @@ class Try:
     """Words for "why?" where the precision was not asked for."""
 
 
+OWN: Mapping[str, str] = {"tensorrt": "fp16"}
+"""What "auto" is for back ends that do not go by the device."""
+
+
 def tries(order: Sequence[str], precision: str, usual: str, has_bf16: bool) -> list[Try]:
     """Return what to try, the best first; `usual` is what the device has for "auto"."""
     found = []
@@ -40,7 +44,7 @@ def tries(order: Sequence[str], precision: str, usual: str, has_bf16: bool) -> l
         if name == "openvino" and precision == "auto" and usual == "fp32" and has_bf16:
             words = "It computes in bf16, which this processor does in half the time."
             found.append(Try(name, "bf16", f"{name} in bf16", CLOSE, words))
-        found.append(Try(name, usual if precision == "auto" else precision, name))
+        found.append(Try(name, OWN.get(name, usual) if precision == "auto" else precision, name))
     return found
 
 
