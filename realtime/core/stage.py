@@ -71,7 +71,7 @@ class StageContext:
     report: Callable[[str], None] = lambda sentence: None
     """Tell the person who watches what is going on ("building the engine, about 20 s")."""
     is_live: bool = False
-    """Whether somebody watches: what takes long may then be built while the session runs on something else."""
+    """Whether somebody watches: what takes long may be built while the session runs on something else."""
 
 
 class Stage(Protocol[C]):
