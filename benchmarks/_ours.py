@@ -88,6 +88,11 @@ class Ours:
                 self.painter.warm(users, users * rows)
         return stream
 
+    def splits(self, rows: Sequence[int]) -> dict[int, tuple[int, ...]]:
+        """Return into which calls the painter splits so many rows now, by what it has measured."""
+        key = self.painter.work_key(self.painter.plain, self.painter.side(self.painter.size_px))
+        return {count: self.painter.costs.best_rows(key, count, explore=False) for count in rows}
+
     def run(self, stream: Stream, pictures: Sequence[np.ndarray], count: int) -> Spent:
         """Paint `count` frames with the stream batch; return what a frame took."""
         return timed(lambda k: self.frame(stream, pictures[k % len(pictures)]), stream.fed, count)

@@ -87,6 +87,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             ]
         ]
         times = take_turns(turns, options.rounds, options.frames, random.Random(options.seed))
+    for side, ours in (("ours", default), ("ours torch", eager)):
+        print(f"  rows of a call in the end, {side}: {ours.splits((2, 3, 4, 5, 8))}", flush=True)
     wall = {name: [one.wall_s for one in spent] for name, spent in times.items()}
     cpu = {name: [one.cpu_s for one in spent] for name, spent in times.items()}
     print_times("ms a frame", wall)
