@@ -84,7 +84,8 @@ def fuse_loras(parts: Parts, folder: Path) -> tuple[str, ...]:
         lora = read_lora(parts.unet, file)
         if lora.left_out:
             raise ModelError(
-                f"The LoRA {file.name} changes {lora.left_out}; only LoRAs of the UNet are supported."
+                f"The LoRA {file.name} changes {lora.left_out}; only LoRAs of the UNet are supported.",
+                hint="Name it in the setting `loras` instead: there the other part is left out.",
             )
         lora.load_into(parts.unet, file.stem.replace(".", "_"))
         parts.unet.fuse_lora(lora_scale=float(entry.get("scale", 1.0)))
