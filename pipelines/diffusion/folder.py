@@ -17,7 +17,7 @@ from realtime.core.errors import ModelError
 
 from .angles import FIRST, SECOND, Angles
 from .disk import hush, loaded, read_json, weights
-from .levels import Levels
+from .levels import USUAL_STRENGTH, Levels
 from .schedule import SAMPLERS
 
 Kind = Literal["sd", "sdxl", "sana"]
@@ -178,6 +178,7 @@ def read_levels(scheduler: Mapping[str, Any], extra: Mapping[str, Any]) -> Level
         prediction=str(extra.get("prediction_type") or known.config.prediction_type),
         timestep_scaling=float(known.config.timestep_scaling),
         table={int(steps): tuple(levels) for steps, levels in extra.get("timesteps", {}).items()},
+        listed_at=float(extra.get("listed_at", USUAL_STRENGTH)),
         is_trailing=extra.get("spacing", "trailing" if is_trailing else "") == "trailing",
         translates=extra.get("kind") == "translator",
         sampler=_sampler(extra, SAMPLERS_OF.get(str(name), "lcm")),
