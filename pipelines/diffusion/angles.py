@@ -35,6 +35,7 @@ class Angles:
     eta: float = 0.3
     """Share of fresh noise of the sampler "tcd"."""
     starts_as_noise: bool = True
+    translates: bool = False
 
     def schedule(
         self,

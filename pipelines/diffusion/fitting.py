@@ -74,6 +74,8 @@ class Fitting:
         def make() -> Fit:
             kit = painter.kit(key, lambda: self._features.additions(painter, config, self._report))
             painter.warm(1, rows, config.size_px, kit)
+            for note in painter.notes(key):
+                self._report(note)
             return Fit(config.size_px, key, kit)
 
         return painter.build(make)

@@ -77,6 +77,9 @@ class NoiseLevels(Protocol):
     @property
     def starts_as_noise(self) -> bool: ...
 
+    @property
+    def translates(self) -> bool: ...
+
     def schedule(
         self,
         steps: int,

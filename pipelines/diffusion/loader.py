@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from realtime.core.clock import Clock
 from realtime.core.errors import ConfigError
 
 from . import folder as folders
@@ -26,6 +27,7 @@ def load_painter(
     precision: str = "auto",
     size_px: int = 256,
     report: Callable[[str], None] = lambda sentence: None,
+    clock: Clock | None = None,
 ) -> Painter:
     """Load the model in `folder` for pictures of `size_px`; takes seconds, `report` hears what is going on.
 
@@ -102,6 +104,8 @@ def load_painter(
         text=text,
         backbone=backbone,
         extend=extend,
+        clock=clock,
+        unet=None if parts.kind == "sana" else parts.unet,
     )
 
 

@@ -36,16 +36,20 @@ class Trajectory:
     words: Words
     guidance: Guidance
     painted: float | Tensor = 1.0
-    """Share of the finished latent that is painted, the rest is the reference; a number, or one a latent
-    cell (1, 1, h, w)."""
+    """Share of the finished latent that is painted, the rest is what is kept; a number, or one a latent cell
+    (1, 1, h, w)."""
     start_1CHW: Tensor | None = None
     """What the first step begins with in place of the reference."""
     kit: Kit | None = None
     """The network that its rows go through, with what is added to it; None is the plain one."""
     extras: Mapping[str, Any] = field(default_factory=dict)
     """What the kit's add-ons want to know of this frame, by their names."""
+    kept_1CHW: Tensor | None = None
+    """What stands where it is not painted; None is the reference."""
     version: int = 0
     """Which settings of its session it was painted with; later ones have a greater number."""
+    in_one_go: bool = False
+    """Whether it takes all its steps in the tick in which it came in."""
     index: int = 0
     """Number of steps done."""
     latent_1CHW: Tensor = field(init=False)
@@ -92,4 +96,5 @@ class Trajectory:
     def _mixed(self, clean_1CHW: Tensor) -> Tensor:
         if isinstance(self.painted, float) and self.painted == 1.0:
             return clean_1CHW
-        return self.reference_1CHW + self.painted * (clean_1CHW - self.reference_1CHW)
+        kept_1CHW = self.reference_1CHW if self.kept_1CHW is None else self.kept_1CHW
+        return kept_1CHW + self.painted * (clean_1CHW - kept_1CHW)
