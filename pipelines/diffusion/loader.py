@@ -16,6 +16,7 @@ from realtime.core.errors import ConfigError
 from . import folder as folders
 from .families import family_of
 from .families.base import Family
+from .lora_files import fuse_loras
 from .painter import Engines, Latents, Painter
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ def read_material(folder: Path, *, size_px: int, report: Report = _silent) -> Ma
             f"size_px = {size_px} does not fit {folder.name}.",
             hint=f"Its pictures' side must be a multiple of {parts.multiple_px}.",
         )
-    for name in folders.fuse_loras(parts, folder):
+    for name in fuse_loras(parts, folder):
         report(f"The LoRA {name} is part of the model now.")
     family = family_of(parts)
     side = size_px // parts.factor
