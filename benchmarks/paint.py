@@ -145,13 +145,14 @@ def paint_alone(house: House, config: PaintConfig, pictures: Sequence[np.ndarray
 def bare_round(painter: Painter) -> Callable[[], None]:
     """Return a function that runs encoder, UNet and decoder once, one after the other, on ready tensors."""
     words = painter.book.words(PROMPTS[0], "").prompt
-    emb, context = painter.time_row(words, painter.levels.schedule(1, 0.5)[0].t), words.context_1TD
+    t, side = painter.levels.schedule(1, 0.5)[0].t, painter.side(painter.size_px)
+    given = painter.backbone.given(words, t, side, {})
     picture = torch.rand((1, 3, painter.size_px, painter.size_px)) * 2 - 1
     encoder, unet, decoder = painter.engines
 
     def once() -> None:
         latent = encoder.run(picture=picture)["latent"]
-        named = unet.run(latent=latent, emb=emb, context=context)["out"]
+        named = unet.run(latent=latent, **given)["out"]
         decoder.run(latent=named)
 
     return once

@@ -75,6 +75,16 @@ def _controls(text: str) -> str:
     return text
 
 
+def _loras(text: str) -> str:
+    from .loras import weights_of
+
+    try:
+        weights_of(text)
+    except ConfigError as error:
+        raise PydanticCustomError("loras", "{says}", {"says": f"{error.message} {error.hint}"}) from None
+    return text
+
+
 Prompt = Annotated[
     str, BeforeValidator(_not_too_long), AfterValidator(_readable), Field(max_length=MAX_PROMPT_CHARS), Live()
 ]
@@ -161,7 +171,7 @@ class PaintConfig(BaseModel):
         description='Exact noise levels, 0 (noisiest) to 49, as "0, 16, 32"; empty: by steps and strength.',
         json_schema_extra=ADVANCED,
     )
-    sampler: Annotated[Literal["auto", "lcm", "tcd", "ddim"], Live()] = Field(
+    sampler: Annotated[Literal["auto", "lcm", "tcd", "ddim", "ancestral"], Live()] = Field(
         default="auto",
         description='How a step follows the one before; "auto" is what the model was made for.',
         json_schema_extra=ADVANCED,
@@ -182,15 +192,15 @@ class PaintConfig(BaseModel):
         json_schema_extra=ADVANCED,
     )
     skip_still: Annotated[bool, Live()] = Field(
-        default=True,
+        default=False,
         description="Show the last picture again while nothing moves, which saves the work.",
         json_schema_extra=ADVANCED,
     )
-    still_threshold: Annotated[float, Live()] = Field(
-        default=0.98,
+    still_levels: Annotated[float, Live()] = Field(
+        default=3.0,
         ge=0.0,
-        le=1.0,
-        description="How alike two pictures must be for the second to be skipped.",
+        le=64.0,
+        description="From which change of a small patch, in levels of 255 beyond noise, something moved.",
         json_schema_extra=ADVANCED,
     )
     max_skips: Annotated[int, Live()] = Field(
@@ -255,6 +265,91 @@ class PaintConfig(BaseModel):
         ge=0.0,
         le=1.0,
         description="Share of the strength where the mask does not paint; 0 keeps the picture there.",
+        json_schema_extra=ADVANCED,
+    )
+    loras: Annotated[str, AfterValidator(_loras), Live()] = Field(
+        default="",
+        max_length=400,
+        description='LoRAs with their weights, as "ink:0.8, clay:0.5"; weights change at once.',
+        json_schema_extra=ADVANCED,
+    )
+    lora_folder: str = Field(
+        default="",
+        max_length=400,
+        description="Folder with LoRAs, beside the model's own folder `lora`.",
+        json_schema_extra=ADVANCED,
+    )
+    embedded_guidance: Annotated[float, Live()] = Field(
+        default=0.0,
+        ge=0.0,
+        le=20.0,
+        description="Guidance of models that take it as an input (SANA-Sprint, LCM); 0 is their usual.",
+        json_schema_extra=ADVANCED,
+    )
+    memory: Annotated[float, Live()] = Field(
+        default=0.0,
+        ge=0.0,
+        le=1.0,
+        description="How much a picture takes its looks from earlier ones; for models with self-attention.",
+        json_schema_extra=ADVANCED,
+    )
+    memory_interval: Annotated[int, Live()] = Field(
+        default=4,
+        ge=1,
+        le=60,
+        description="One picture in so many goes into the memory.",
+        json_schema_extra=ADVANCED,
+    )
+    cross_frame: Annotated[float, Live()] = Field(
+        default=0.0,
+        ge=0.0,
+        le=1.0,
+        description="How much pictures in flight see each other; with two or more steps and self-attention.",
+        json_schema_extra=ADVANCED,
+    )
+    feedback: Annotated[float, Live()] = Field(
+        default=0.0,
+        ge=0.0,
+        le=0.95,
+        description="Share of the painted picture before, where the camera shows the same; calms flicker.",
+        json_schema_extra=ADVANCED,
+    )
+    flow_strength: Annotated[float, Live()] = Field(
+        default=1.0,
+        ge=0.0,
+        le=1.0,
+        description="How far feedback follows motion, for pictures that come with a flow map.",
+        json_schema_extra=ADVANCED,
+    )
+    warp_noise: Annotated[bool, Live()] = Field(
+        default=False,
+        description="Let the noise go with the motion, for pictures that come with a flow map.",
+        json_schema_extra=ADVANCED,
+    )
+    reuse_interval: Annotated[int, Live()] = Field(
+        default=1,
+        ge=1,
+        le=8,
+        description="One picture (or step) in so many is painted whole, the others in part; 1 is all.",
+        json_schema_extra=ADVANCED,
+    )
+    reuse_across: Annotated[Literal["frames", "steps"], Live()] = Field(
+        default="frames",
+        description="Where the inner part of a picture comes from: an earlier picture, or its step before.",
+        json_schema_extra=ADVANCED,
+    )
+    reuse_depth: Annotated[int, Live()] = Field(
+        default=1,
+        ge=1,
+        le=3,
+        description="How many outer levels of the network are run in every picture.",
+        json_schema_extra=ADVANCED,
+    )
+    reuse_alike: Annotated[float, Live()] = Field(
+        default=0.5,
+        ge=0.0,
+        le=1.0,
+        description="Share that must be as in the last whole picture, else a picture is painted whole.",
         json_schema_extra=ADVANCED,
     )
     model: str = Field(

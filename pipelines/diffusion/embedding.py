@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -22,8 +22,8 @@ class Embedding:
     """Tokens at the end that the model has no room for."""
     more: Mapping[str, Tensor] = field(default_factory=dict)
     """What else a model's text side gives, batch first: "pooled" (1, P), "mask" (1, tokens)."""
-    time_rows: dict[float, Tensor] = field(default_factory=dict)
-    """Time and pooled text embedding (1, E) by timestep, filled as they are needed."""
+    time_rows: dict[Hashable, Tensor] = field(default_factory=dict)
+    """Time and pooled text embedding (1, E) by timestep and what else it depends on, filled when needed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,8 @@ from realtime.core.frame import Frame
 from .config import PaintConfig
 from .embedding import Words
 from .kits import AddOn, Kit
+from .levels import NoiseLevels
+from .motion import Map
 from .trajectory import Trajectory
 
 if TYPE_CHECKING:
@@ -47,8 +49,14 @@ class Draft:
     """Share of the finished latent that is painted: a number or (1, 1, h, w); None is the model's own."""
     cells_11HW: Tensor | None = None
     """Share of the strength that each latent cell is painted with; None is all of it everywhere."""
+    kept_1CHW: Tensor | None = None
+    """What stands where it is not painted; None is the reference."""
+    way_SS2: Map | None = None
+    """Where each cell's noise comes from, in cells from where it is; None is no way."""
     extras: dict[str, Any] = field(default_factory=dict)
     """What the kit's add-ons want to know of this frame, by their names."""
+    levels: NoiseLevels | None = None
+    """What the model makes of the wish."""
     size_px: int = 0
     """Side of the square that is painted."""
     kit: Kit | None = None
@@ -63,9 +71,26 @@ class Additions:
 
     extensions: tuple[Extension, ...] = ()
     add_ons: tuple[AddOn, ...] = ()
+    detour: Detour | None = None
+    notes: tuple[str, ...] = ()
+    """What each session that asks for them is told, once: sentences."""
 
     def __add__(self, other: Additions) -> Additions:
-        return Additions(self.extensions + other.extensions, self.add_ons + other.add_ons)
+        return Additions(
+            self.extensions + other.extensions,
+            self.add_ons + other.add_ons,
+            self.detour or other.detour,
+            self.notes + other.notes,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Detour:
+    """Say how a cheaper network is made of the same UNet, and which steps may be taken by it."""
+
+    extension: Extension
+    add_ons: tuple[AddOn, ...]
+    serves: Callable[[Trajectory], bool]
 
 
 class Feature(Protocol):
@@ -109,22 +134,25 @@ class Nothing:
     def reset(self) -> None: ...
 
 
-def _late(module: str, name: str) -> Callable[[], Feature]:
-    """Import a feature's module when a session is made: it needs this one."""
-
-    def make() -> Feature:
-        made: Feature = getattr(importlib.import_module(f".{module}", __package__), name)()
-        return made
-
-    return make
-
-
-MAKERS: Sequence[Callable[[], Feature]] = (
-    _late("control", "ControlNets"),
-    _late("image_prompt", "ImagePrompt"),
-    _late("masking", "Masking"),
+MAKERS: Sequence[str] = (
+    "loras:Loras",
+    "embedded_guidance:EmbeddedGuidance",
+    "control:ControlNets",
+    "image_prompt:ImagePrompt",
+    "masking:Masking",
+    "memory:Memory",
+    "cross_frame:CrossFrame",
+    "reuse:Reuse",
+    "moving_noise:MovingNoise",
+    "feedback:Feedback",
 )
-"""One line a feature, in the order in which they see a frame."""
+"""One line a feature, its file and its class, in the order in which they see a frame."""
+
+
+def _maker(name: str) -> Callable[[], Feature]:
+    file, _, kind = name.partition(":")
+    make: Callable[[], Feature] = getattr(importlib.import_module(f"pipelines.diffusion.{file}"), kind)
+    return make
 
 
 def network_key(key: Key) -> Key:
@@ -136,7 +164,7 @@ class Features:
     """Hold the features of one session."""
 
     def __init__(self, makers: Sequence[Callable[[], Feature]] | None = None) -> None:
-        self._all: list[Feature] = [make() for make in (MAKERS if makers is None else makers)]
+        self._all: list[Feature] = [make() for make in (map(_maker, MAKERS) if makers is None else makers)]
 
     def key(self, config: PaintConfig) -> Key:
         """Return which features these settings ask for, and with what; () for none."""

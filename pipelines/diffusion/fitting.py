@@ -76,6 +76,8 @@ class Fitting:
                 network_key(key), lambda: self._features.additions(painter, config, self._report)
             )
             painter.warm(1, rows, config.size_px, kit)
+            for note in painter.notes(network_key(key)):
+                self._report(note)
             return Fit(config.size_px, key, kit)
 
         return painter.build(make)

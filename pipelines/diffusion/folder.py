@@ -1,6 +1,7 @@
-"""Read a diffusers folder of the Stable Diffusion 1.x or 2.x family, from disk only.
+"""Read a diffusers folder of a family that we know (`families`), from disk only.
 
-A folder holds `unet`, `vae`, `text_encoder`, `tokenizer` and `scheduler`; `model_index.json` is not needed.
+A folder holds `unet` (or `transformer`), `vae`, `text_encoder`, `tokenizer` and `scheduler`, for SDXL a
+second text encoder and tokenizer; `model_index.json` is not needed.
 Weights must be safetensors, stored in any precision; they are loaded as float32, which every CPU computes
 in. What the app needs beyond diffusers stands in `vitascope.json`: noise levels, vocabulary, LoRAs to fuse.
 """
@@ -9,18 +10,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from realtime.core.errors import ModelCorrupt, ModelError
 
+from .angles import FIRST, SECOND, Angles
 from .levels import Levels
+from .schedule import SAMPLERS
 
-PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
-VAES = ("AutoencoderTiny", "AutoencoderKL")
-FAMILY = "Use a model of the Stable Diffusion 1.x or 2.x family in diffusers layout, such as sd-turbo."
-TRAILING_SCHEDULERS = ("EulerDiscreteScheduler", "EulerAncestralDiscreteScheduler")
+Kind = Literal["sd", "sdxl", "sana"]
+PARTS = ("vae", "text_encoder", "tokenizer", "scheduler")
+VAES = ("AutoencoderTiny", "AutoencoderKL", "AutoencoderDC")
+FAMILY = "Use a Stable Diffusion 1.x, 2.x, SDXL or SANA-Sprint model in diffusers layout, such as sd-turbo."
+HALF = (".fp16.safetensors", ".safetensors.index.fp16.json")
+EULER_SCHEDULERS = ("EulerDiscreteScheduler", "EulerAncestralDiscreteScheduler")
+TRAILING_SCHEDULERS = (*EULER_SCHEDULERS, "DDIMScheduler")
+SAMPLERS_OF = {"TCDScheduler": "tcd", "DDIMScheduler": "ddim"}
+"""What a model was distilled for, by the scheduler that it ships with; for others it is "lcm"."""
+LARGE_BYTES = 2 << 30
+"""A text encoder above this stays in the precision that it is stored in: Gemma as float32 takes 10 GB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +38,18 @@ class Parts:
     """Hold the parts of a model as diffusers and transformers have them."""
 
     unet: Any
+    """The denoiser: a UNet, or SANA's transformer in its place."""
     vae: Any
     text_encoder: Any
     tokenizer: Any
-    levels: Levels
+    levels: Levels | Angles
     extra: Mapping[str, Any]
     """Content of `vitascope.json`; empty without one."""
+    kind: Kind = "sd"
+    text_encoder_2: Any = None
+    tokenizer_2: Any = None
+    index: Mapping[str, Any] = field(default_factory=dict)
+    """Content of `model_index.json`; empty without one."""
 
     @property
     def channels(self) -> int:
@@ -43,33 +59,35 @@ class Parts:
     @property
     def factor(self) -> int:
         """Pixels a latent cell."""
-        return int(2 ** (len(self.vae.config.block_out_channels) - 1))
+        config = self.vae.config
+        is_deep = type(self.vae).__name__ == "AutoencoderDC"
+        blocks = config.encoder_block_out_channels if is_deep else config.block_out_channels
+        return int(2 ** (len(blocks) - 1))
 
     @property
     def multiple_px(self) -> int:
         """What a picture's side must be a multiple of, so that the UNet can halve it as often as it does."""
+        if self.kind == "sana":
+            return self.factor * int(self.unet.config.patch_size)
         return self.factor * int(2 ** (len(self.unet.config.block_out_channels) - 1))
 
 
 def read(folder: Path) -> Parts:
     """Load all parts of the model in `folder`. Raises ModelError (another kind) or ModelCorrupt."""
-    from diffusers import UNet2DConditionModel
-    from transformers import CLIPTextModel, CLIPTokenizer
-
     _hush()
-    missing = [part for part in PARTS if not (folder / part).is_dir()]
-    if missing:
-        raise ModelError(f"{folder.name} has no folder {', '.join(missing)}.", hint=FAMILY)
-    if (folder / "text_encoder_2").is_dir():
-        raise ModelError(f"{folder.name} is of the SDXL family, which is not supported.", hint=FAMILY)
-    extra = _json(folder / "vitascope.json") if (folder / "vitascope.json").is_file() else {}
+    kind = kind_of(folder)
+    extra, index = (
+        _json(folder / name) if (folder / name).is_file() else {}
+        for name in ("vitascope.json", "model_index.json")
+    )
+    scheduler = _json(folder / "scheduler" / "scheduler_config.json")
     parts = Parts(
-        unet=_weights(UNet2DConditionModel, folder / "unet"),
         vae=_weights(_vae_class(folder / "vae"), folder / "vae"),
-        text_encoder=_weights(CLIPTextModel, folder / "text_encoder", stem="model", dtype_name="dtype"),
-        tokenizer=_loaded(CLIPTokenizer, folder / "tokenizer"),
-        levels=read_levels(_json(folder / "scheduler" / "scheduler_config.json"), extra),
         extra=extra,
+        index=index,
+        kind=kind,
+        levels=read_angles(scheduler, extra) if kind == "sana" else read_levels(scheduler, extra),
+        **(_sana if kind == "sana" else _stable_diffusion)(folder),
     )
     wanted = int(parts.unet.config.in_channels)
     if wanted != parts.channels:
@@ -80,50 +98,180 @@ def read(folder: Path) -> Parts:
     return parts
 
 
+def kind_of(folder: Path) -> Kind:
+    """Return the family of the model in `folder`. Raises ModelError for one that we do not know."""
+    denoiser = next((name for name in ("unet", "transformer") if (folder / name).is_dir()), "unet")
+    missing = [part for part in (denoiser, *PARTS) if not (folder / part).is_dir()]
+    if missing == ["text_encoder", "tokenizer"] and (folder / "text_encoder_2").is_dir():
+        raise ModelError(
+            f"{folder.name} is SDXL's refiner: it has the second text encoder only.",
+            hint="The refiner finishes pictures in many small steps. Use an SDXL base or Turbo model.",
+        )
+    if missing:
+        raise ModelError(f"{folder.name} has no folder {', '.join(missing)}.", hint=FAMILY)
+    if denoiser == "unet":
+        return "sdxl" if (folder / "text_encoder_2").is_dir() else "sd"
+    name = _json(folder / "transformer" / "config.json").get("_class_name")
+    if name != "SanaTransformer2DModel":
+        raise ModelError(f"{folder.name} is a {name}, which is not supported.", hint=FAMILY)
+    return "sana"
+
+
+def _stable_diffusion(folder: Path) -> dict[str, Any]:
+    """Read the parts of a Stable Diffusion model that are its family's own; two text encoders for SDXL."""
+    from diffusers import UNet2DConditionModel
+    from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+
+    made = {
+        "unet": _weights(UNet2DConditionModel, folder / "unet"),
+        "text_encoder": _weights(CLIPTextModel, folder / "text_encoder", stem="model", dtype_name="dtype"),
+        "tokenizer": _loaded(CLIPTokenizer, folder / "tokenizer"),
+    }
+    if (folder / "text_encoder_2").is_dir():
+        second, how = folder / "text_encoder_2", {"stem": "model", "dtype_name": "dtype"}
+        made["text_encoder_2"] = _weights(CLIPTextModelWithProjection, second, **how)
+        made["tokenizer_2"] = _loaded(CLIPTokenizer, folder / "tokenizer_2")
+    return made
+
+
+def _sana(folder: Path) -> dict[str, Any]:
+    """Read the parts of a SANA model that are its family's own."""
+    import torch
+    from diffusers import SanaTransformer2DModel
+    from transformers import AutoTokenizer, Gemma2Model
+
+    place = folder / "text_encoder"
+    size = sum(file.stat().st_size for file in place.glob("*.safetensors"))
+    dtype = torch.bfloat16 if size > LARGE_BYTES else torch.float32
+    return {
+        "unet": _weights(SanaTransformer2DModel, folder / "transformer"),
+        "text_encoder": _weights(Gemma2Model, place, stem="model", dtype_name="dtype", dtype=dtype),
+        "tokenizer": _loaded(AutoTokenizer, folder / "tokenizer"),
+    }
+
+
+def read_angles(scheduler: Mapping[str, Any], extra: Mapping[str, Any]) -> Angles:
+    """Return the noise levels of SANA-Sprint. Raises ModelError for a SANA model that takes many steps."""
+    name = scheduler.get("_class_name")
+    if name != "SCMScheduler":
+        raise ModelError(
+            f"This SANA model has the scheduler {name}: it paints in twenty steps, too slow to be live.",
+            hint="Use SANA-Sprint, which paints in one to four.",
+        )
+    return Angles(
+        first=float(extra.get("first_angle", FIRST)),
+        second=float(extra.get("second_angle", SECOND)),
+        table={int(steps): tuple(angles) for steps, angles in extra.get("timesteps", {}).items()},
+        sampler=_sampler(extra, "lcm"),
+        eta=float(extra.get("eta", 0.3)),
+    )
+
+
 def read_levels(scheduler: Mapping[str, Any], extra: Mapping[str, Any]) -> Levels:
     """Return the noise levels of a scheduler's config and of what `vitascope.json` adds."""
     from diffusers import LCMScheduler
 
     known = LCMScheduler.from_config(dict(scheduler))
-    is_euler = scheduler.get("_class_name") in TRAILING_SCHEDULERS
+    name = scheduler.get("_class_name")
+    is_trailing = name in TRAILING_SCHEDULERS and scheduler.get("timestep_spacing") == "trailing"
     return Levels(
         alphas_cumprod=tuple(known.alphas_cumprod.tolist()),
         prediction=str(extra.get("prediction_type") or known.config.prediction_type),
         timestep_scaling=float(known.config.timestep_scaling),
         table={int(steps): tuple(levels) for steps, levels in extra.get("timesteps", {}).items()},
-        is_trailing=is_euler and scheduler.get("timestep_spacing") == "trailing",
+        is_trailing=extra.get("spacing", "trailing" if is_trailing else "") == "trailing",
         translates=extra.get("kind") == "translator",
+        sampler=_sampler(extra, SAMPLERS_OF.get(str(name), "lcm")),
+        eta=float(extra.get("eta", 0.3)),
+        end_alpha=float(known.final_alpha_cumprod),
+        starts_as_noise=not (is_trailing and name in EULER_SCHEDULERS),
     )
 
 
-def fuse_loras(parts: Parts, folder: Path) -> tuple[str, ...]:
-    """Add the LoRAs that `vitascope.json` lists into the UNet's weights and return their names.
+def _sampler(extra: Mapping[str, Any], usual: str) -> str:
+    """Return the sampler that `vitascope.json` names, or the usual one."""
+    named = str(extra.get("sampler") or usual)
+    if named not in SAMPLERS:
+        raise ModelError(
+            f'vitascope.json names the sampler "{named}".', hint=f"Known: {', '.join(SAMPLERS)}."
+        )
+    return named
 
-    An entry is `{"file": "lora/lcm.safetensors", "scale": 1.0}`, the path inside the folder. diffusers',
-    kohya's and A1111's key names are understood; the part for the text encoder, if any, is refused rather
-    than left out.
+
+@dataclass(frozen=True, slots=True)
+class LoraFile:
+    """Hold what a LoRA's file says of the denoiser, in diffusers' names."""
+
+    file: Path
+    state: Mapping[str, Any]
+    alphas: Mapping[str, float] | None
+    prefix: str
+    """What the denoiser's keys begin with."""
+    left_out: str
+    """Parts that it would change besides the denoiser; empty for none."""
+
+    @property
+    def name(self) -> str:
+        return self.file.stem
+
+    def load_into(self, denoiser: Any, adapter: str) -> None:
+        """Put its layers into `denoiser` by peft. Raises ModelError when they do not fit."""
+        try:
+            denoiser.load_lora_adapter(
+                dict(self.state),
+                prefix=self.prefix,
+                network_alphas=None if self.alphas is None else dict(self.alphas),
+                adapter_name=adapter,
+            )
+        except (ValueError, KeyError, RuntimeError, TypeError) as error:
+            first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise ModelError(
+                f"The LoRA {self.name} does not fit this model: {first}",
+                hint="A LoRA fits the kind of model that it was trained on, such as SD 1.5 or SDXL.",
+            ) from error
+
+
+def read_lora(denoiser: Any, file: Path) -> LoraFile:
+    """Read a LoRA for `denoiser`; diffusers', kohya's and A1111's key names are understood.
+
+    Raises ModelCorrupt for a file that cannot be read, ModelError for one that holds nothing for it.
     """
-    from diffusers.loaders import StableDiffusionLoraLoaderMixin as Mixin
+    from diffusers.loaders import SanaLoraLoaderMixin, StableDiffusionLoraLoaderMixin
 
+    alphas: Mapping[str, float] | None = None
+    if type(denoiser).__name__ == "SanaTransformer2DModel":
+        prefix = "transformer"
+        state = _tried(file, lambda: SanaLoraLoaderMixin.lora_state_dict(str(file)))
+    else:
+        prefix, mixin = "unet", StableDiffusionLoraLoaderMixin
+        state, alphas = _tried(file, lambda: mixin.lora_state_dict(str(file), unet_config=denoiser.config))
+    own = {key: value for key, value in state.items() if key.startswith(f"{prefix}.")}
+    others = sorted({key.split(".")[0] for key in state} - {prefix})
+    if not own:
+        raise ModelError(
+            f"The LoRA {file.stem} changes {', '.join(others) or 'nothing'}, and no layer of the {prefix}.",
+            hint="A LoRA fits the kind of model that it was trained on, such as SD 1.5 or SDXL.",
+        )
+    return LoraFile(file, own, alphas, prefix, " and ".join(others).replace("_", " "))
+
+
+def fuse_loras(parts: Parts, folder: Path) -> tuple[str, ...]:
+    """Add the LoRAs that `vitascope.json` lists into the denoiser's weights and return their names.
+
+    An entry is `{"file": "lora/lcm.safetensors", "scale": 1.0}`, the path inside the folder. The part for the
+    text encoder, if any, is refused rather than left out.
+    """
     names = []
     for entry in parts.extra.get("loras", ()):
         file = folder / entry["file"]
         if not file.is_file() or not file.resolve().is_relative_to(folder.resolve()):
             raise ModelCorrupt(f"{folder.name} names the LoRA {entry['file']}, which is not in it.")
-        state, alphas = _tried(
-            file, lambda file=file: Mixin.lora_state_dict(str(file), unet_config=parts.unet.config)
-        )
-        foreign = sorted({key.split(".")[0] for key in state if not key.startswith("unet.")})
-        if foreign:
+        lora = read_lora(parts.unet, file)
+        if lora.left_out:
             raise ModelError(
-                f"The LoRA {file.name} changes {', '.join(foreign)}; only LoRAs of the UNet are supported."
+                f"The LoRA {file.name} changes {lora.left_out}; only LoRAs of the UNet are supported."
             )
-        _tried(
-            file,
-            lambda state=state, alphas=alphas, name=file.stem: parts.unet.load_lora_adapter(
-                state, prefix="unet", network_alphas=alphas, adapter_name=name.replace(".", "_")
-            ),
-        )
+        lora.load_into(parts.unet, file.stem.replace(".", "_"))
         parts.unet.fuse_lora(lora_scale=float(entry.get("scale", 1.0)))
         parts.unet.unload_lora()
         names.append(file.stem)
@@ -150,16 +298,31 @@ def _vae_class(folder: Path) -> Any:
 
 
 def _weights(
-    kind: Any, folder: Path, *, stem: str = "diffusion_pytorch_model", dtype_name: str = "torch_dtype"
+    kind: Any,
+    folder: Path,
+    *,
+    stem: str = "diffusion_pytorch_model",
+    dtype_name: str = "torch_dtype",
+    dtype: Any = None,
 ) -> Any:
-    """Load a network as float32, from the half precision file when that is the only one."""
+    """Load a network as float32 (or `dtype`), from the half precision file when that is the only one."""
     import torch
 
     is_plain = any((folder / f"{stem}.safetensors{end}").is_file() for end in ("", ".index.json"))
-    how: dict[str, Any] = {dtype_name: torch.float32, "use_safetensors": True}
-    if not is_plain and (folder / f"{stem}.fp16.safetensors").is_file():
+    how: dict[str, Any] = {dtype_name: dtype or torch.float32, "use_safetensors": True}
+    half = any((folder / f"{stem}{end}").is_file() for end in HALF)
+    if not is_plain and half:
         how["variant"] = "fp16"
     return _loaded(kind, folder, **how).eval().requires_grad_(False)
+
+
+def read_network(kind: Any, folder: Path) -> Any:
+    """Load a network that stands alone in a folder, as float32. Raises ModelError or ModelCorrupt."""
+    _hush()
+    name = _json(folder / "config.json").get("_class_name")
+    if name != kind.__name__:
+        raise ModelError(f"{folder.name} is a {name}, where a {kind.__name__} is wanted.")
+    return _weights(kind, folder)
 
 
 def _loaded(kind: Any, folder: Path, **how: Any) -> Any:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 Mode = Literal["none", "full", "self", "onetime"]
 MODES: tuple[str, ...] = get_args(Mode)
+LEAST_A = 1e-3
+"""Share of the picture below which x / a is nothing but noise, and `delta` has nothing to soften."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,5 +70,8 @@ class Guidance:
         if len(cleans) == 2:
             anchor = cleans[1]
         assert anchor is not None  # "self" is given one, "onetime" made one at its first step
-        away = anchor if self.delta == 1.0 else self.delta * anchor + (1.0 - self.delta) / step.a * x
+        if self.delta == 1.0 or step.a < LEAST_A:
+            away = anchor
+        else:
+            away = self.delta * anchor + (1.0 - self.delta) / step.a * x
         return away + self.scale * (clean - away), anchor

@@ -2,12 +2,13 @@
 
 The plain network takes latent, emb and context. A control net, an image prompt, a bank of keys and values
 or a LoRA with a live weight each add inputs. What they add is the same for all rows of a call, so rows of one
-kit go through one call, whoever they belong to.
+kit go through one call, whoever they belong to. A kit may have a shortcut: a cheaper network for those steps
+that can be taken by it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -69,6 +70,13 @@ class Kit:
 
     engine: Engine
     add_ons: tuple[AddOn, ...] = ()
+    couples_rows: bool = False
+    """Whether a row sees the other rows of its call, which then must not be split."""
+    shortcut: Shortcut | None = None
+
+    def due(self, one: Trajectory) -> Kit:
+        """Return the kit that the frame's due step goes through: this one, or that of the shortcut."""
+        return self.shortcut.kit if self.shortcut is not None and self.shortcut.serves(one) else self
 
     def run(self, rows: Sequence[Row], **named: Tensor) -> Tensor:
         """Run the network, (B, C, h, w). The result may be overwritten by the next call."""
@@ -85,3 +93,14 @@ class Kit:
         self.engine.close()
         for add_on in self.add_ons:
             add_on.close()
+        if self.shortcut is not None:
+            self.shortcut.kit.close()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shortcut:
+    """Hold a cheaper network that can take some steps of some frames."""
+
+    kit: Kit
+    serves: Callable[[Trajectory], bool]
+    """Tell whether the due step of a frame may go this way. It is asked more than once a step."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from .schedule import Schedule, make_schedule, without_noise
 
@@ -66,6 +67,31 @@ def listed(
     return tuple(found)
 
 
+class NoiseLevels(Protocol):
+    """What the painter needs of a model's noise levels: `Levels`, or `angles.Angles`."""
+
+    @property
+    def prediction(self) -> str: ...
+
+    @property
+    def starts_as_noise(self) -> bool: ...
+
+    @property
+    def translates(self) -> bool: ...
+
+    def schedule(
+        self,
+        steps: int,
+        strength: float,
+        *,
+        t_index: Sequence[int] = (),
+        sampler: str = "",
+        adds_noise: bool = True,
+    ) -> Schedule: ...
+
+    def painted(self, strength: float) -> float: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Levels:
     """Hold what a model's folder says about its noise levels."""
@@ -84,6 +110,11 @@ class Levels:
     """What the model was distilled for."""
     eta: float = 0.3
     """Share of fresh noise of the sampler "tcd"."""
+    end_alpha: float = 1.0
+    """Where the sampler "ddim" ends: 1 is the clean picture."""
+    starts_as_noise: bool = True
+    """Whether the first step of a picture from words alone sees noise of unit size; otherwise it sees noise
+    of the size that its level has, which is a little less."""
 
     def schedule(
         self,
@@ -111,6 +142,7 @@ class Levels:
             self.timestep_scaling,
             sampler or self.sampler,
             self.eta,
+            self.end_alpha,
         )
         return made if adds_noise else without_noise(made)
 

@@ -8,19 +8,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from realtime.core.clock import Clock
 from realtime.core.errors import ConfigError
 
 from . import folder as folders
-from .embedding import Embedding
+from .families import family_of
 from .painter import Engines, Latents, Painter
-from .text import TextSide
-from .wording import Wording
 
 if TYPE_CHECKING:
     from pipelines.engines.networks import Extension
-
-EXAMPLE_TIMESTEP = 259
-"""Engines are checked against torch at this noise level."""
 
 
 def load_painter(
@@ -30,6 +26,7 @@ def load_painter(
     precision: str = "auto",
     size_px: int = 256,
     report: Callable[[str], None] = lambda sentence: None,
+    clock: Clock | None = None,
 ) -> Painter:
     """Load the model in `folder` for pictures of `size_px`; takes seconds, `report` hears what is going on.
 
@@ -39,7 +36,7 @@ def load_painter(
     import torch
 
     from pipelines.engines.choose import choose
-    from pipelines.engines.networks import decoder_network, encoder_network, time_embedding, unet_network
+    from pipelines.engines.networks import decoder_network, encoder_network
 
     report(f"Reading {folder.name}.")
     parts = folders.read(folder)
@@ -50,9 +47,9 @@ def load_painter(
         )
     for name in folders.fuse_loras(parts, folder):
         report(f"The LoRA {name} is part of the model now.")
-    text = TextSide(parts.tokenizer, parts.text_encoder, Wording.read(parts.extra))
+    family = family_of(parts)
+    text, backbone = family.text, family.backbone
     side = size_px // parts.factor
-    context_1TD = text.embed("").context_1TD
     draw = torch.Generator().manual_seed(0)
     latent_1CHW = torch.randn((1, parts.channels, side, side), generator=draw)
     examples = {
@@ -60,23 +57,26 @@ def load_painter(
         "decoder": {"latent": latent_1CHW / float(parts.vae.config.scaling_factor)},
         "unet": {
             "latent": latent_1CHW,
-            "emb": time_embedding(parts.unet, torch.tensor([EXAMPLE_TIMESTEP]), context_1TD),
-            "context": context_1TD,
+            **backbone.given(text.embed(""), backbone.usual_t, side, {}),
         },
     }
     digest = _digest(folder, parts)
 
     def engine_of(network: Any) -> Any:
         return choose(
-            network, wanted=engine, precision=precision, example=examples[network.name], report=report
+            network,
+            wanted=engine,
+            precision=precision,
+            example=examples.get(network.name, examples["unet"]),
+            report=report,
         )
 
     engines = Engines(
         encoder=engine_of(encoder_network(parts.vae, digest)),
-        unet=engine_of(unet_network(parts.unet, digest)),
+        unet=engine_of(family.network(digest)),
         decoder=engine_of(decoder_network(parts.vae, digest)),
     )
-    text.device = engines.unet.info.device
+    text.device = backbone.device = engines.unet.info.device
     latents = Latents(
         parts.channels,
         parts.factor,
@@ -87,15 +87,12 @@ def load_painter(
     def extend(extensions: Sequence[Extension]) -> Any:
         """Build the UNet anew with what features add to it."""
         recipes = " ".join([digest, *(f"{one.name} {one.recipe}" for one in extensions)])
-        network = unet_network(parts.unet, hashlib.sha256(recipes.encode()).hexdigest(), extensions)
+        network = family.network(hashlib.sha256(recipes.encode()).hexdigest(), extensions)
         inputs = dict(examples["unet"])
         for extension in extensions:
             given = extension.example(1, side)
             inputs |= {spec.name: tensor for spec, tensor in zip(extension.inputs, given, strict=True)}
         return choose(network, wanted=engine, precision=precision, example=inputs, report=report)
-
-    def time(embedding: Embedding, t: float) -> Any:
-        return time_embedding(parts.unet, torch.tensor([t]), embedding.context_1TD.to("cpu"))
 
     return Painter(
         size_px=size_px,
@@ -104,8 +101,10 @@ def load_painter(
         engines=engines,
         levels=parts.levels,
         text=text,
-        time=time,
+        backbone=backbone,
         extend=extend,
+        clock=clock,
+        unet=None if parts.kind == "sana" else parts.unet,
     )
 
 

@@ -9,16 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from realtime.core.clock import NS_PER_MS, Clock, MonotonicClock
+from realtime.core.costs import Costs
 from realtime.core.errors import ConfigError
 from realtime.core.frame import Stamp
 
 from .embedding import Embedding, Words
 from .guidance import Guidance
-from .kits import Engine, Kit, Row
-from .levels import Levels
+from .kits import Engine, Kit, Row, Shortcut
+from .levels import NoiseLevels
+from .motion import Map, moved_noise
 from .noise import Noises, Seeds
 from .pictures import Pixels, to_numbers, to_pixels
 from .prompts import PromptBook
@@ -31,11 +34,14 @@ if TYPE_CHECKING:
     from pipelines.engines.base import EngineInfo
     from pipelines.engines.networks import Extension
 
+    from .families.base import Backbone
     from .features import Additions
-    from .text import TextSide
+    from .text import Texts
 
 T = TypeVar("T")
 KEPT_SCHEDULES = 256
+REST = "encode and decode"
+"""Key of `Painter.costs` for the autoencoder, with pictures as rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,28 +95,38 @@ class Painter:
         multiple_px: int,
         latents: Latents,
         engines: Engines,
-        levels: Levels,
-        text: TextSide,
-        time: Callable[[Embedding, float], Tensor],
+        levels: NoiseLevels,
+        text: Texts,
+        backbone: Backbone,
         extend: Callable[[Sequence[Extension]], Engine],
+        clock: Clock | None = None,
+        unet: Any = None,
     ) -> None:
         self.size_px = size_px
         """Side of the pictures that it was loaded for; others may be painted too."""
         self.multiple_px = multiple_px
         """What a picture's side must be a multiple of."""
         self.latents = latents
+        self.unet = unet
+        """The network's module, for what features must know of its layers; None where there is none."""
         self.engines = engines
         self.plain = Kit(engines.unet)
         self.levels = levels
         self.prediction = levels.prediction
         self.text = text
-        self.book = PromptBook(text.embed)
+        self.backbone = backbone
+        self.book = PromptBook(text.embed, nothing=text.nothing)
         self.device = engines.unet.info.device
         self.noises = Noises(latents.channels, self.device)
         self.schedule = lru_cache(KEPT_SCHEDULES)(self._schedule)
-        self._time = time
         self._extend = extend
+        self._clock: Clock = clock or MonotonicClock()
+        self.costs = Costs(self._clock)
+        """What calls take, by `work_key` and `REST`; for the painting lane."""
+        self.sessions = 0
+        """How many paint with it now."""
         self._kits: dict[Hashable, Kit] = {}
+        self._notes: dict[Hashable, tuple[str, ...]] = {}
         self._warmed: set[tuple[int, int, int, Kit]] = set()
         self._builder = ThreadPoolExecutor(1, thread_name_prefix="builds")
 
@@ -134,21 +150,59 @@ class Painter:
         return to_pixels(self.engines.decoder.run(latent=raw)["picture"])
 
     def denoise(self, rows: Sequence[Row]) -> Tensor:
-        """Run the network on rows of one kit and shape; the result may be overwritten by the next call."""
-        kit = rows[0].trajectory.kit or self.plain
+        """Run the network on rows of one kit and shape; the result may be overwritten by the next call.
+
+        In as many calls as are cheapest by what calls of this shape have taken.
+        """
+        first = rows[0].trajectory
+        kit = (first.kit or self.plain).due(first)
+        key = self.work_key(kit, int(first.latent_1CHW.shape[-1]))
+        split = (len(rows),) if kit.couples_rows else self.costs.best_rows(key, len(rows))
+        if len(split) == 1:
+            return self._timed(key, len(rows), partial(self._call, kit, rows))
+        import torch
+
+        outputs, at = [], 0
+        for count in split:
+            some = rows[at : at + count]
+            outputs.append(self._timed(key, count, partial(self._call, kit, some)).clone())
+            at += count
+        return torch.cat(outputs)
+
+    def clocked(self, work: Callable[[], T]) -> tuple[T, float]:
+        """Run `work`; return what it gave and the milliseconds that it took."""
+        began_ns = self._clock.now_ns()
+        return work(), (self._clock.now_ns() - began_ns) / NS_PER_MS
+
+    def work_key(self, kit: Kit, side: int) -> Hashable:
+        """Return the key under which `costs` knows the calls of a kit for latents of `side` cells."""
+        return (id(kit), side)
+
+    def _timed(self, key: Hashable, rows: int, call: Callable[[], Tensor]) -> Tensor:
+        began_ns = self._clock.now_ns()
+        output = call()
+        if self.device == "cuda":
+            import torch
+
+            torch.cuda.current_stream().synchronize()
+        self.costs.observe(key, rows, (self._clock.now_ns() - began_ns) / NS_PER_MS)
+        return output
+
+    def _call(self, kit: Kit, rows: Sequence[Row]) -> Tensor:
+        side = int(rows[0].trajectory.latent_1CHW.shape[-1])
+        given = [
+            self.backbone.given(row.embedding, row.trajectory.step.t, side, row.trajectory.extras)
+            for row in rows
+        ]
         return kit.run(
             rows,
             latent=_stacked([row.trajectory.latent_1CHW for row in rows]),
-            emb=_stacked([self.time_row(row.embedding, row.trajectory.step.t) for row in rows]),
-            context=_stacked([row.embedding.context_1TD for row in rows]),
+            **{name: _stacked([one[name] for one in given]) for name in given[0]},
         )
 
     def time_row(self, embedding: Embedding, t: float) -> Tensor:
-        """Return what the network's blocks are told about timestep and prompt, (1, E)."""
-        row = embedding.time_rows.get(t)
-        if row is None:
-            row = embedding.time_rows[t] = self._time(embedding, t).to(self.device)
-        return row
+        """Return what the network's blocks are told about timestep and prompt, (1, E), at the usual size."""
+        return self.backbone.given(embedding, t, self.side(self.size_px), {})["emb"]
 
     def start(
         self,
@@ -164,33 +218,38 @@ class Painter:
         start_1CHW: Tensor | None = None,
         cells_11HW: Tensor | None = None,
         extras: Mapping[str, Any] | None = None,
+        kept_1CHW: Tensor | None = None,
+        way_SS2: Map | None = None,
         version: int = 0,
+        in_one_go: bool = False,
     ) -> Trajectory:
         """Return the trajectory of a frame whose latent is `reference_1CHW`.
 
         `painted` (default: what the model makes of the strength) is the share that is painted in the end;
-        `cells_11HW` is each latent cell's share of the strength. A translator's painting is mixed with the
-        frame by it in the end: steps that see half a photograph and half a painting lead it astray.
+        `cells_11HW` is each latent cell's share of the strength; `way_SS2` is how far the noise has moved
+        with the picture. A translator is led astray by steps that see half a photograph and half a painting,
+        so its cells are mixed in the end.
         """
-        share = self.levels.painted(wish.strength) if painted is None else painted
-        if cells_11HW is not None:
-            cells_11HW = cells_11HW.to(reference_1CHW.device)
-            if self.levels.translates:
-                share, cells_11HW = share * cells_11HW, None
+        noise_NCHW = self.noises.blended(wish.seeds, len(wish), int(reference_1CHW.shape[-1]))
+        if way_SS2 is not None:
+            noise_NCHW = moved_noise(noise_NCHW, way_SS2)
         return Trajectory(
             stamp,
             session,
             self.schedule(wish.steps, wish.strength, wish.t_index, wish.sampler, wish.adds_noise),
-            self.noises.blended(wish.seeds, len(wish), int(reference_1CHW.shape[-1])),
+            noise_NCHW,
             reference_1CHW,
             words,
             guidance,
-            share,
+            self.levels.painted(wish.strength) if painted is None else painted,
             start_1CHW,
-            cells_11HW,
+            None if cells_11HW is None else cells_11HW.to(reference_1CHW.device),
+            not self.levels.translates,
             kit,
             extras or {},
+            kept_1CHW,
             version,
+            in_one_go,
         )
 
     def warm(self, batch: int, rows: int, size_px: int | None = None, kit: Kit | None = None) -> None:
@@ -203,17 +262,16 @@ class Painter:
         if (batch, rows, size_px, kit) in self._warmed:
             return
         words = self.book.words("", "")
-        emb, context = self.time_row(words.prompt, 1), words.prompt.context_1TD
         self.engines.encoder.warm({"picture": (batch, 3, size_px, size_px)})
         self.engines.decoder.warm({"latent": (batch, channels, side, side)})
-        shapes = {
-            "latent": (rows, channels, side, side),
-            "emb": (rows, emb.shape[1]),
-            "context": (rows, *context.shape[1:]),
-        }
-        for add_on in kit.add_ons:
-            shapes |= add_on.shapes(rows, side)
-        kit.engine.warm(shapes)
+        given = self.backbone.given(words.prompt, self.backbone.usual_t, side, {})
+        shapes: dict[str, tuple[int, ...]] = {"latent": (rows, channels, side, side)}
+        shapes |= {name: (rows, *tensor.shape[1:]) for name, tensor in given.items()}
+        for way in (kit, *([kit.shortcut.kit] if kit.shortcut else ())):
+            further: dict[str, tuple[int, ...]] = {}
+            for add_on in way.add_ons:
+                further |= add_on.shapes(rows, side)
+            way.engine.warm(shapes | further)
         self._warmed.add((batch, rows, size_px, kit))
 
     def build(self, work: Callable[[], T]) -> Future[T]:
@@ -229,8 +287,15 @@ class Painter:
             added = additions()
             engine = self._extend(added.extensions) if added.extensions else self.plain.engine
             plain = not added.extensions and not added.add_ons
-            self._kits[key] = self.plain if plain else Kit(engine, added.add_ons)
+            coupled = any(extension.couples_rows for extension in added.extensions)
+            short, notes = self._shortcut(added)
+            self._kits[key] = self.plain if plain else Kit(engine, added.add_ons, coupled, short)
+            self._notes[key] = (*added.notes, *notes)
         return self._kits[key]
+
+    def notes(self, key: Hashable) -> tuple[str, ...]:
+        """Return what a session is told that paints with the kit of `key`."""
+        return self._notes.get(key, ())
 
     def check_size(self, size_px: int) -> None:
         """Raise ConfigError for a side that the model cannot paint."""
@@ -243,14 +308,15 @@ class Painter:
     def blank(self, wish: Wish, size_px: int) -> tuple[Tensor, Tensor]:
         """Return the reference and the start of a frame that is painted from noise alone, (1, C, h, w) each.
 
-        The start is such that the first step sees the noise itself, as text-to-image pipelines have it.
+        The start is such that the first step sees the noise itself, as text-to-image pipelines have it
+        (save Euler's, see `NoiseLevels.starts_as_noise`).
         """
         import torch
 
         side = self.side(size_px)
         first = self.schedule(wish.steps, wish.strength, wish.t_index, wish.sampler, wish.adds_noise)[0]
         noise = self.noises.blended(wish.seeds, len(wish), side)[:1]
-        pull = (1.0 - first.b) / first.a if first.a > 0 else 0.0
+        pull = (1.0 - first.b) / first.a if first.a > 0 and self.levels.starts_as_noise else 0.0
         return torch.zeros_like(noise), pull * noise
 
     def close(self) -> None:
@@ -261,6 +327,15 @@ class Painter:
             kit.close()
         for engine in self.engines:
             engine.close()
+
+    def _shortcut(self, added: Additions) -> tuple[Shortcut | None, tuple[str, ...]]:
+        """Return the shortcut that was asked for, if any, and what is to be said of it."""
+        detour = added.detour
+        if detour is None:
+            return None, ()
+        if len(added.extensions) > 1:
+            return None, ("Feature reuse rests while something else is added to the network.",)
+        return Shortcut(Kit(self._extend((detour.extension,)), detour.add_ons), detour.serves), ()
 
     def _schedule(
         self, steps: int, strength: float, t_index: tuple[int, ...], sampler: str, adds_noise: bool

@@ -18,8 +18,15 @@ from .embedding import Embedding, Words
 class PromptBook:
     """Encode prompts for the sessions of one model, and remember the newest ones."""
 
-    def __init__(self, encode: Callable[[str], Embedding], capacity: int = 64) -> None:
+    def __init__(
+        self,
+        encode: Callable[[str], Embedding],
+        capacity: int = 64,
+        nothing: Callable[[], Embedding | None] = lambda: None,
+    ) -> None:
+        """`nothing` returns what stands for an empty negative prompt, if that is not encoded like others."""
         self._encode = encode
+        self._nothing = nothing
         self._capacity = capacity
         self._known: OrderedDict[tuple[str, Blend], Embedding] = OrderedDict()
         self._lock = threading.Lock()
@@ -44,7 +51,8 @@ class PromptBook:
 
     def words(self, prompt: str, negative: str, how: Blend = "linear") -> Words:
         """Return the embeddings of both prompts; encodes them here and now if they are not known."""
-        return Words(self.look_up(prompt, how), self.look_up(negative, how))
+        empty = None if negative.strip() else self._nothing()
+        return Words(self.look_up(prompt, how), empty or self.look_up(negative, how))
 
     def _alone(self, text: str) -> Embedding:
         """Return the embedding of one part of a blend, or of a prompt that is none."""

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 Prediction = Literal["epsilon", "sample", "v_prediction"]
 PREDICTIONS: tuple[str, ...] = get_args(Prediction)
-Sampler = Literal["lcm", "tcd", "ddim"]
+FLOW = "flow"
+"""The prediction noise - clean of flow matching, whose levels have a = 1 - b: those of `angles`."""
+Sampler = Literal["lcm", "tcd", "ddim", "ancestral"]
 SAMPLERS: tuple[str, ...] = get_args(Sampler)
 
 SIGMA_DATA = 0.5
@@ -41,6 +43,9 @@ class Step:
     """Weight of the noise that the step before saw, in this step's latent."""
     fresh: float = 0.0
     """Weight of new noise in this step's latent. The first step of a schedule has kept 0 and fresh b."""
+    left: float = 0.0
+    """Last step only: weight of the noise that it saw in the finished latent, where a sampler ends at the
+    first training timestep and not at the clean picture."""
 
 
 Schedule = tuple[Step, ...]
@@ -54,11 +59,14 @@ def make_schedule(
     timestep_scaling: float = 10.0,
     sampler: str = "lcm",
     eta: float = 0.3,
+    end_alpha: float = 1.0,
 ) -> Schedule:
     """Compute the coefficients at `timesteps`, which must fall. Raises ValueError if they cannot be used.
 
     `sampler`: "lcm" renoises the clean estimate with fresh noise; "ddim" keeps the noise that it saw; "tcd"
-    mixes both, `eta` (0 to 1) being the share of the way that is made of fresh noise: 0 is ddim.
+    mixes both, `eta` (0 to 1) being the share of the way that is made of fresh noise; "ancestral" is Euler's
+    method with as much fresh noise as the reverse process has (Karras et al. 2022, arXiv:2206.00364).
+    `end_alpha` is where "ddim" ends; "tcd" ends at the first timestep, the others at the clean picture.
     """
     if prediction not in PREDICTIONS:
         raise ValueError(f"prediction type {prediction!r} is not one of {', '.join(PREDICTIONS)}")
@@ -73,8 +81,25 @@ def make_schedule(
     steps = [_step(t, float(alphas_cumprod[t]), prediction) for t in timesteps]
     if sampler == "lcm":
         return tuple(_bounded(step, timestep_scaling) for step in steps)
-    later = [_kept(step, float(alphas_cumprod[int((1.0 - eta) * step.t)]), sampler) for step in steps[1:]]
-    return (steps[0], *later)
+    below = [_step(t, float(alphas_cumprod[t]), "sample") for t in (int((1.0 - eta) * s.t) for s in steps)]
+    made = linked(steps, below, sampler)
+    end_alpha = {"tcd": float(alphas_cumprod[0]), "ddim": end_alpha}.get(sampler, 1.0)
+    return (*made[:-1], replace(made[-1], left=(1.0 - end_alpha) ** 0.5))
+
+
+def linked(steps: Sequence[Step], below: Sequence[Step], sampler: str) -> Schedule:
+    """Return noise levels as the steps of a `sampler`, each reached from the one before.
+
+    "tcd" reaches each over the level `below` it without noise, and from there with fresh noise.
+    """
+    first, *later = steps
+    if sampler == "tcd":
+        return (first, *(_over(low, step) for low, step in zip(below[1:], later, strict=True)))
+    if sampler == "ddim":
+        return (first, *(replace(step, kept=step.b, fresh=0.0) for step in later))
+    if sampler == "ancestral":
+        return (first, *(_ancestral(before, step) for before, step in pairwise(steps)))
+    return (first, *later)
 
 
 def without_noise(schedule: Schedule) -> Schedule:
@@ -96,16 +121,24 @@ def _bounded(step: Step, scaling: float) -> Step:
     return replace(step, c_skip=SIGMA_DATA**2 / spread, c_out=scaled / spread**0.5)
 
 
-def _kept(step: Step, alpha_s: float, sampler: str) -> Step:
-    """Return a step reached over the level `alpha_s` without noise, and from there with fresh noise."""
-    if sampler == "ddim":
-        return replace(step, kept=step.b, fresh=0.0)
-    ratio = step.a / alpha_s**0.5
-    return replace(step, kept=ratio * (1.0 - alpha_s) ** 0.5, fresh=max(1.0 - ratio**2, 0.0) ** 0.5)
+def _over(low: Step, step: Step) -> Step:
+    """Return a step reached over the level `low` without noise, and from there with fresh noise."""
+    kept = step.a / low.a * low.b
+    return replace(step, kept=kept, fresh=max(step.b**2 - kept**2, 0.0) ** 0.5)
+
+
+def _ancestral(before: Step, step: Step) -> Step:
+    """Return a step reached by Euler's method to a lower level, and from there with fresh noise."""
+    far = before.b / before.a if before.a > 0 else float("inf")
+    near = step.b / step.a
+    share = 1.0 - (near / far) ** 2
+    return replace(step, kept=step.b * (near / far), fresh=step.b * share**0.5)
 
 
 def estimate(output: Tensor, x: Tensor, step: Step, prediction: str) -> Tensor:
     """Return the clean latent that the network's output means at noised latent `x`; all (B, C, h, w)."""
+    if prediction == FLOW:
+        return x - step.b * output
     if prediction == "epsilon":
         return (x - step.b * output) / step.a
     if prediction == "v_prediction":
@@ -138,6 +171,11 @@ def next_latent(clean: Tensor, seen: Tensor | None, step: Step, noise: Tensor) -
     if step.kept and seen is not None:
         x = x + step.kept * seen
     return x
+
+
+def finished(clean: Tensor, seen: Tensor, step: Step) -> Tensor:
+    """Return what is left after the last step, of its clean estimate and the noise that it saw."""
+    return (1.0 - step.left**2) ** 0.5 * clean + step.left * seen
 
 
 def seen_noise(x: Tensor, clean: Tensor, step: Step) -> Tensor:

@@ -23,7 +23,8 @@ from .features import Draft, Features
 from .fitting import Fit, Fitting
 from .guidance import Guidance
 from .noise import Seeds
-from .painter import Wish
+from .pace import LATE, STILL, Given, Pace
+from .painter import REST, Wish
 from .pictures import Pixels, square
 from .prompts import Prompter
 from .stream_batch import Echo, StreamBatch, tick
@@ -68,11 +69,15 @@ def paint_together(pairs: Sequence[tuple[Any, Any]]) -> list[list[Emitted]]:
             seen = [
                 (stage, frame, pixels) for stage, frame in fresh if (pixels := stage.look(frame)) is not None
             ]
-            latents = encoded(painter, [pixels if stage.needs_latent else None for stage, _, pixels in seen])
+            squares = [pixels if stage.needs_latent else None for stage, _, pixels in seen]
+            latents, encode_ms = painter.clocked(lambda: encoded(painter, squares))
             for (stage, frame, _), latent_1CHW in zip(seen, latents, strict=True):
                 stage.admit(frame, latent_1CHW)
             finished = tick(painter, [stage.batch for stage in stages])
-            pictures = decoded(painter, [one for ones in finished for one in ones])
+            done = [one for ones in finished for one in ones]
+            pictures, decode_ms = painter.clocked(lambda: decoded(painter, done))
+            if len(pictures) == len(squares) > 0:  # both were of as many
+                painter.costs.observe(REST, len(pictures), encode_ms + decode_ms)
         is_done = True
     finally:
         if not is_done:
@@ -112,6 +117,11 @@ class PaintStage:
         self._fitting: Fitting | None = None
         self._fit: Fit | None = None
         """What the newest frame is painted with."""
+        self._pace: Pace | None = None
+        self._due: tuple[Wish, Words] | None = None
+        """What the frame that was looked at last is painted with."""
+        self._place = 0
+        """Which of the sessions that share the painter this one is."""
         self._shown: Pixels | None = None
         """The picture that came out last."""
 
@@ -121,6 +131,13 @@ class PaintStage:
         if self._painter is None:
             raise SessionError("The painter is not open.", hint="Open the stage before its first frame.")
         return self._painter
+
+    @property
+    def pace(self) -> Pace:
+        """What decides which frames are painted. Raises SessionError while the stage is not open."""
+        if self._pace is None:
+            raise SessionError("The painter is not open.", hint="Open the stage before its first frame.")
+        return self._pace
 
     @property
     def needs_latent(self) -> bool:
@@ -142,7 +159,12 @@ class PaintStage:
 
         def make() -> Painter:
             return load_painter(
-                folder, engine=wish.engine, precision=wish.precision, size_px=wish.size_px, report=ctx.report
+                folder,
+                engine=wish.engine,
+                precision=wish.precision,
+                size_px=wish.size_px,
+                report=ctx.report,
+                clock=ctx.clock,
             )
 
         painter: Painter = ctx.shared(key, make)
@@ -155,6 +177,8 @@ class PaintStage:
             fit = self._fit
             painter.build(lambda: painter.warm(2, 2 * rows, fit.size_px, fit.kit)).result()
         self._prompter = Prompter(painter.book, wish.prompt, wish.negative_prompt, wish.blend)
+        self._pace = Pace(painter, ctx.clock)
+        self._place, painter.sessions = painter.sessions, painter.sessions + 1
         self._painter = painter
         self.group = (key, id(painter))
 
@@ -178,11 +202,16 @@ class PaintStage:
         self.batch.clear()
         self._transition.reset()
         self._features.reset()
+        if self._pace is not None:
+            self._pace.reset()
         self._shown = None
 
     def close(self) -> None:
         """Let the painter go; who shares it keeps it."""
         self.reset()
+        if self._painter is not None:
+            self._painter.sessions -= 1
+        self._pace = None
         self._painter = self._prompter = self._told = self.group = None
         self._fitting = self._fit = None
 
@@ -198,20 +227,40 @@ class PaintStage:
     def look(self, frame: Frame) -> Pixels | None:
         """Return the square that is to be painted, (size, size, 3); None when the frame is only repeated."""
         assert self._fitting is not None  # set with the painter
-        self._fit = self._fitting.newest(self._config, self._rows())
-        return square(frame.pixels, self._fit.size_px)
+        config, painter = self._config, self.painter
+        fit = self._fit = self._fitting.newest(config, self._rows())
+        time_s = frame.stamp.time_s
+        words = self._transition.words(self._words(), time_s, config.transition_s, config.blend)
+        wish = self.pace.planned(
+            frame,
+            self._wish(frame.stamp.seq, time_s),
+            config,
+            painter.work_key(fit.kit, painter.side(fit.size_px)),
+            2 if config.guidance == "full" else 1,
+        )
+        self._due = (wish, words)
+        can_repeat = self._shown is not None or len(self.batch) > 0
+        if can_repeat and self.pace.is_left_out(self._place):
+            self.batch.echo(frame.stamp, LATE)
+            return None
+        pixels = square(frame.pixels, fit.size_px)
+        if self.pace.is_still(frame, pixels, Given(self.version, words, wish, fit), config):
+            self.batch.echo(frame.stamp, STILL)
+            return None
+        return pixels
 
     def admit(self, frame: Frame, latent_1CHW: Tensor | None) -> None:
         """Put a frame with its latent in flight, under the newest settings."""
         config, painter, fit = self._config, self.painter, self._fit
         assert fit is not None  # `look` came first
-        wish = self._wish(frame.stamp.seq, frame.stamp.time_s)
-        words = self._transition.words(self._words(), frame.stamp.time_s, config.transition_s, config.blend)
+        assert self._due is not None
+        wish, words = self._due
         start_1CHW = None
         if latent_1CHW is None:
             latent_1CHW, start_1CHW = painter.blank(wish, fit.size_px)
         draft = Draft(frame, wish, words, latent_1CHW, start_1CHW, None if start_1CHW is None else 1.0)
         draft.size_px, draft.kit, draft.report = fit.size_px, fit.kit, self._ctx.report
+        draft.levels = painter.levels
         self._features.draft(draft, config, fit.features)
         trajectory = painter.start(
             frame.stamp,
@@ -225,7 +274,10 @@ class PaintStage:
             start_1CHW=draft.start_1CHW,
             cells_11HW=draft.cells_11HW,
             extras=draft.extras,
+            kept_1CHW=draft.kept_1CHW,
+            way_SS2=draft.way_SS2,
             version=self.version,
+            in_one_go=self.pace.in_one_go,
         )
         self.batch.admit(trajectory)
 
@@ -236,6 +288,7 @@ class PaintStage:
             note = ""
             if isinstance(one, Trajectory):
                 self._shown = pictures[id(one)]
+                self.pace.came_out(one.stamp.age_ms(self._ctx.clock.now_ns()))
                 if self._fit is not None:
                     self._features.finished(one, self._config, self._fit.features)
             else:

@@ -32,13 +32,14 @@ class Denoiser(Protocol):
 
 
 def advance(model: Denoiser, trajectories: Iterable[Trajectory]) -> None:
-    """Take the due step of each trajectory: one call for all rows of the same kit and shape.
+    """Take the due step of each trajectory: one call for all rows of the same kit, way and shape.
 
     When a call fails, the trajectories of its shape are as they were before.
     """
     groups: dict[tuple[object, ...], list[Trajectory]] = {}
     for one in trajectories:
-        shape = (id(one.kit), tuple(one.latent_1CHW.shape), tuple(one.words.prompt.context_1TD.shape))
+        way = None if one.kit is None else id(one.kit.due(one))
+        shape = (way, tuple(one.latent_1CHW.shape), tuple(one.words.prompt.context_1TD.shape))
         groups.setdefault(shape, []).append(one)
     for group in groups.values():
         _advance_alike(model, group)
@@ -100,6 +101,11 @@ class StreamBatch:
 
 
 def tick(model: Denoiser, batches: Sequence[StreamBatch]) -> list[list[Trajectory | Echo]]:
-    """Advance every frame in flight of every batch by one step; return what finished, one list a batch."""
+    """Advance every frame in flight of every batch by one step; return what finished, one list a batch.
+
+    A frame that is to be painted in one go takes all its steps.
+    """
     advance(model, [one for batch in batches for one in batch.due()])
+    while hurried := [one for batch in batches for one in batch.due() if one.in_one_go]:
+        advance(model, hurried)
     return [batch.take_finished() for batch in batches]

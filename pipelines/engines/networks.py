@@ -9,6 +9,7 @@ all that depends only on timestep and prompt, is computed here in float32, outsi
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -203,16 +204,18 @@ def time_embedding(
     *,
     pooled_BP: torch.Tensor | None = None,
     size_ids_B6: torch.Tensor | None = None,
+    guidance_B: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Return emb_BE (float32): all that the UNet's resnets are told about timestep and prompt.
 
     `pooled_BP` and `size_ids_B6` are SDXL's pooled text and its six size numbers (`addition_embed_type`
-    "text_time"). Raises ModelError when such a model is not given them.
+    "text_time"); `guidance_B` is the guidance scale of a consistency model that takes it as an input
+    (`time_cond_proj_dim`). Raises ModelError when such a model is not given them.
     """
     dtype = next(unet.parameters()).dtype
     kind = unet.config.addition_embed_type
     with torch.no_grad():
-        emb_BE = unet.time_embedding(unet.time_proj(timesteps_B).to(dtype))
+        emb_BE = unet.time_embedding(unet.time_proj(timesteps_B).to(dtype), _guided(unet, guidance_B))
         if kind == "text":
             emb_BE = emb_BE + unet.add_embedding(context_BTD.to(dtype))
         elif kind == "text_time":
@@ -224,6 +227,23 @@ def time_embedding(
         if act is not None:
             emb_BE = act(emb_BE)
         return emb_BE.float()
+
+
+def _guided(unet: UNet2DConditionModel, guidance_B: torch.Tensor | None) -> torch.Tensor | None:
+    """Return what the time embedding is told of guidance: sinusoids of 1000 * (scale - 1), the sines first.
+
+    Luo et al. 2023 (arXiv:2310.04378), section 4.3; None for a UNet that does not take it.
+    """
+    width = unet.config.get("time_cond_proj_dim")
+    if width is None:
+        return None
+    if guidance_B is None:
+        raise ModelError("This UNet wants the guidance scale (time_cond_proj_dim), and got none.")
+    half = int(width) // 2
+    rates = torch.exp(torch.arange(half, dtype=torch.float32) * -(math.log(10_000.0) / (half - 1)))
+    angles_BH = (guidance_B.float()[:, None] - 1.0) * 1000.0 * rates
+    waves_BW = torch.cat([torch.sin(angles_BH), torch.cos(angles_BH)], dim=1)
+    return nn.functional.pad(waves_BW, (0, int(width) % 2)).to(next(unet.parameters()).dtype)
 
 
 def embedding_size(unet: UNet2DConditionModel) -> int:

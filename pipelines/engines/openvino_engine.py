@@ -70,7 +70,7 @@ class OpenVinoEngine:
         key = key_of(self._network, shapes)
         with self._lock:
             rows = key[0][0]
-            if cost.may_split(rows, self._threads) and key not in self._plans:
+            if self._may_split(rows) and key not in self._plans:
                 ways = self._bind(key, "batch"), self._bind(key, "rows")
                 times = cost.measure([way.run for way in ways], time.perf_counter_ns)
                 plan = self._plans[key] = cost.row_plan(rows, *times)
@@ -97,9 +97,12 @@ class OpenVinoEngine:
             raise EngineError(f"The OpenVINO engine of {self._network.name} is closed.")
         if key not in self._calls:
             plan = self._plans.get(key) or cost.unmeasured_plan(key[0][0], self._threads)
-            self._keep(key, self._bind(key, plan.way))
+            self._keep(key, self._bind(key, plan.way if self._may_split(key[0][0]) else "batch"))
         self._calls.move_to_end(key)
         return self._calls[key]
+
+    def _may_split(self, rows: int) -> bool:
+        return not self._network.couples_rows and cost.may_split(rows, self._threads)
 
     def _keep(self, key: Key, calls: _Calls) -> None:
         self._calls[key] = calls
@@ -151,9 +154,14 @@ class OpenVinoEngine:
         """Return the graph with open shapes, made once."""
         if self._graph is None:
             device = next((p.device for p in self._network.module.parameters()), torch.device("cpu"))
+            rows = 2  # 1 would be taken as fixed
             example = tuple(
-                torch.zeros((2, *shape[1:]), device=device) for shape in key
-            )  # 1 would be taken as fixed
+                torch.zeros(
+                    [rows if dim == "b" else n for dim, n in zip(spec.dims, shape, strict=True)],
+                    device=device,
+                )
+                for spec, shape in zip(self._network.inputs, key, strict=True)
+            )
             self._graph = to_graph(self._network.module, example)
             if len(self._graph.inputs) != len(key):
                 raise EngineBuildFailed(f"OpenVINO lost an input of {self._network.name} on the way.")
@@ -183,8 +191,9 @@ class _Calls:
         # Held here for as long as the requests are: a shared ov.Tensor does not hold its array itself.
         ins = [np.zeros(shape, dtype) for shape, dtype in zip(key, types, strict=True)]
         outs = [np.zeros((rows, *tuple(port.shape)[1:]), np.float32) for port in compiled.outputs]
-        self.inputs = [torch.from_numpy(array) for array in ins]
-        self.outputs = [torch.from_numpy(array) for array in outs]
+        with torch.inference_mode(False):  # a caller of either mode may write to them
+            self.inputs = [torch.from_numpy(array) for array in ins]
+            self.outputs = [torch.from_numpy(array) for array in outs]
         self._held = (compiled, ins, outs)
         self._requests: list[Any] = []
         for first in range(0, rows, each_rows):

@@ -53,7 +53,8 @@ class TorchEngine:
         return dict(buffers)
 
     def warm(self, shapes: Shapes) -> None:
-        key_of(self._network, shapes)
+        if key_of(self._network, shapes) in self._buffers:
+            return  # ready, and perhaps in use: a run would write to what another thread reads
         self.run(**{name: torch.zeros(shape) for name, shape in shapes.items()})
 
     def plans(self) -> tuple[str, ...]:
@@ -70,10 +71,11 @@ class TorchEngine:
     def _own(self, key: Key, named: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Return the output buffers of these input shapes; the least recently used shapes are forgotten."""
         if key not in self._buffers:
-            self._buffers[key] = {
-                name: torch.empty(tuple(value.shape), dtype=torch.float32, device=self._device)
-                for name, value in named.items()
-            }
+            with torch.inference_mode(False):  # so that callers of either mode may write to them by running
+                self._buffers[key] = {
+                    name: torch.empty(tuple(value.shape), dtype=torch.float32, device=self._device)
+                    for name, value in named.items()
+                }
         self._buffers.move_to_end(key)
         while len(self._buffers) > KEPT_SHAPES:
             self._buffers.popitem(last=False)

@@ -59,6 +59,11 @@ class Histogram:
         """Observations since the beginning."""
         return self._count
 
+    @property
+    def recent(self) -> int:
+        """Observations in the window."""
+        return len(self._values())
+
     def observe(self, value: float) -> None:
         """Add one observation."""
         now_ns = self._clock.now_ns()

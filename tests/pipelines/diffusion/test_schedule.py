@@ -1,13 +1,30 @@
 """Coefficients and noise levels, against diffusers' own LCM scheduler and published figures."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
 import pytest
 import torch
-from diffusers import LCMScheduler
+from diffusers import DDIMScheduler, LCMScheduler, TCDScheduler
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipelines.diffusion.angles import Angles
 from pipelines.diffusion.levels import Levels, at_indices, lcm_indices, listed, trailing
-from pipelines.diffusion.schedule import PREDICTIONS, first_latent, make_schedule, to_x0
+from pipelines.diffusion.schedule import (
+    PREDICTIONS,
+    Step,
+    estimate,
+    finished,
+    first_latent,
+    make_schedule,
+    next_latent,
+    seen_noise,
+    to_x0,
+)
+from tests.pipelines.diffusion.vocabulary import drawn
 
 SD = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
 ALPHAS = tuple(LCMScheduler(**SD).alphas_cumprod.tolist())
@@ -39,6 +56,72 @@ def test_a_walk_equals_diffusers_lcm_scheduler(kind: str, timesteps: tuple[int, 
             torch.manual_seed(i)
             x = first_latent(mine, steps[i + 1], torch.randn(1, 4, 8, 8))
             assert (x - theirs).abs().max() < 2e-4 * theirs.abs().max().clamp(min=1)
+
+
+def walk(scheduler: Any, steps: Sequence[Step], kind: str, **more: float) -> float:
+    """Return the largest relative difference of a walk by diffusers' scheduler and by ours."""
+    outputs = torch.randn(len(steps), 1, 4, 8, 8)
+    fresh = torch.randn(len(steps), 1, 4, 8, 8)
+    x = theirs = torch.randn(1, 4, 8, 8)
+    worst = 0.0
+    for i, step in enumerate(steps):
+        with drawn(type(scheduler).__module__.removeprefix("diffusers."), [fresh[i, 0]]):
+            theirs = scheduler.step(outputs[i], torch.tensor(int(step.t)), theirs, **more).prev_sample
+        clean = estimate(outputs[i], x, step, kind)
+        seen = seen_noise(x, clean, step)
+        is_last = i + 1 == len(steps)
+        x = finished(clean, seen, step) if is_last else next_latent(clean, seen, steps[i + 1], fresh[i])
+        worst = max(worst, float((x - theirs).abs().max() / theirs.abs().max()))
+    return worst
+
+
+@pytest.mark.parametrize("kind", PREDICTIONS)
+@pytest.mark.parametrize("eta", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("count", [1, 2, 4, 8])
+def test_a_walk_equals_diffusers_tcd_scheduler(kind: str, eta: float, count: int) -> None:
+    scheduler = TCDScheduler(**SD, prediction_type=kind)
+    scheduler.set_timesteps(count)
+    timesteps = at_indices(lcm_indices(count, 1.0))
+    assert list(timesteps) == scheduler.timesteps.tolist()
+    steps = make_schedule(ALPHAS, timesteps, kind, sampler="tcd", eta=eta)
+    assert walk(scheduler, steps, kind, eta=eta) < 2e-5
+    if count > 1 and eta:
+        other = make_schedule(ALPHAS, timesteps, kind, sampler="tcd", eta=eta - 0.1)
+        scheduler.set_timesteps(count)
+        assert walk(scheduler, other, kind, eta=eta) > 1e-3
+
+
+@pytest.mark.parametrize("kind", PREDICTIONS)
+@pytest.mark.parametrize("ends_clean", [True, False])
+@pytest.mark.parametrize("count", [1, 2, 4, 8])
+def test_a_walk_equals_diffusers_ddim_scheduler(kind: str, ends_clean: bool, count: int) -> None:
+    how = SD | {"prediction_type": kind, "timestep_spacing": "trailing", "clip_sample": False}
+    scheduler = DDIMScheduler(**how, set_alpha_to_one=ends_clean)
+    scheduler.set_timesteps(count)
+    timesteps = trailing(count, 1.0)
+    assert list(timesteps) == scheduler.timesteps.tolist()
+    end = 1.0 if ends_clean else ALPHAS[0]
+    steps = make_schedule(ALPHAS, timesteps, kind, sampler="ddim", end_alpha=end)
+    assert walk(scheduler, steps, kind) < 2e-5
+
+
+def test_tcd_without_fresh_noise_is_ddim() -> None:
+    timesteps = at_indices((0, 16, 32, 45))
+    tcd = make_schedule(ALPHAS, timesteps, "epsilon", sampler="tcd", eta=0.0)
+    ddim = make_schedule(ALPHAS, timesteps, "epsilon", sampler="ddim", end_alpha=ALPHAS[0])
+    for one, other in zip(tcd, ddim, strict=True):
+        assert (one.kept, one.fresh, one.left) == pytest.approx((other.kept, other.fresh, other.left))
+
+
+@pytest.mark.parametrize("sampler", ["lcm", "tcd", "ddim", "ancestral"])
+def test_every_sampler_ends_a_step_with_the_noise_of_its_level(sampler: str) -> None:
+    kinds = [
+        make_schedule(ALPHAS, (999, 679, 359, 99), "epsilon", sampler=sampler),
+        Angles().schedule(4, 0.9, sampler=sampler),
+    ]
+    for steps in kinds:
+        for step in steps[1:]:
+            assert step.kept**2 + step.fresh**2 == pytest.approx(step.b**2)
 
 
 def test_prediction_types_differ() -> None:
@@ -79,8 +162,9 @@ def test_a_list_without_the_number_of_steps_is_drawn_out() -> None:
     assert listed({2: (900, 100)}, 4) == (900, 633, 367, 100)
 
 
-def kinds() -> list[Levels]:
+def kinds() -> list[Any]:
     return [
+        Angles(),
         Levels(ALPHAS, "epsilon"),
         Levels(ALPHAS, "epsilon", is_trailing=True),
         Levels(ALPHAS, "sample", table=PAINTER),

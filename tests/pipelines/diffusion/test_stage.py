@@ -297,5 +297,6 @@ def test_the_spec_tells_the_graph_what_it_needs() -> None:
         for name, field in PaintConfig.model_fields.items()
         if any(isinstance(m, Live) for m in field.metadata)
     }
-    assert set(PaintConfig.model_fields) - live == {"model", "engine", "precision"}
+    at_start = {"model", "engine", "precision", "lora_folder"}
+    assert set(PaintConfig.model_fields) - live == at_start
     assert all(field.description for field in PaintConfig.model_fields.values())

@@ -6,11 +6,14 @@ the stream batch.
 
 from __future__ import annotations
 
+import importlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -45,6 +48,18 @@ def frame(
     seq: int, seed: int | None = None, height: int = SIDE, width: int = SIDE, source: str = "video"
 ) -> Frame:
     return Frame(stamp(seq, source), picture(seq if seed is None else seed, height, width))
+
+
+@contextmanager
+def drawn(module: str, given: Sequence[torch.Tensor]) -> Iterator[None]:
+    """Let a module of diffusers draw these noises in place of its own."""
+    place: Any = importlib.import_module(f"diffusers.{module}")
+    left, real = list(given), place.randn_tensor
+    place.randn_tensor = lambda *_, **__: left.pop(0)[None] if left else torch.zeros(())
+    try:
+        yield
+    finally:
+        place.randn_tensor = real
 
 
 @dataclass

@@ -142,3 +142,17 @@ def test_info_names_what_runs_it(back_end):
     assert engine.info.device == "cpu"
     assert engine.info.versions.startswith(engine.info.backend)
     assert any(letter.isdigit() for letter in engine.info.versions)
+
+
+def test_shapes_that_were_run_in_inference_mode_may_be_warmed_outside_of_it_and_results_stay(back_end):
+    network = nets.doubler()
+    engine = make(back_end, network)
+    with torch.inference_mode():
+        seen = engine.run(x=torch.ones(1, 4))["y"]
+    engine.warm({"x": (1, 4)})
+    assert seen.tolist() == [[2.0] * 4]
+    engine.run(x=torch.full((1, 4), 2.0))
+    assert seen.tolist() == [[4.0] * 4]
+    with torch.inference_mode():
+        engine.run(x=torch.full((1, 4), 3.0))
+    assert seen.tolist() == [[6.0] * 4]

@@ -1,0 +1,38 @@
+"""Noise that goes with the picture: without it a moving thing is painted through noise that stands still."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+import numpy as np
+
+from .config import PaintConfig
+from .features import Draft, Nothing
+from .feedback import motion_of
+from .motion import Map, chained
+
+NAME = "moving noise"
+
+
+class MovingNoise(Nothing):
+    """Follow the noise of one session from where it began. What came into view begins anew where it is."""
+
+    def __init__(self) -> None:
+        self._way_SS2: Map | None = None
+
+    def key(self, config: PaintConfig) -> Hashable | None:
+        return NAME if config.warp_noise else None
+
+    def draft(self, draft: Draft, config: PaintConfig) -> None:
+        side = int(draft.reference_1CHW.shape[-1])
+        motion = motion_of(draft.frame, side)
+        if motion is None:
+            return
+        way_SS2 = self._way_SS2
+        if way_SS2 is None or len(way_SS2) != side:
+            way_SS2 = np.zeros((side, side, 2), np.float32)
+        way_SS2 = chained(motion.flow_SS2, way_SS2) * (motion.visible_SS[..., None] >= 0.5)
+        self._way_SS2 = draft.way_SS2 = np.asarray(way_SS2, np.float32)
+
+    def reset(self) -> None:
+        self._way_SS2 = None
