@@ -245,6 +245,18 @@ def _models(options: argparse.Namespace) -> int:
     return models(options.what, options.ids)
 
 
+def _engines_arguments(parser: argparse.ArgumentParser) -> None:
+    from .engines import arguments
+
+    arguments(parser)
+
+
+def _engines(options: argparse.Namespace) -> int:
+    from .engines import engines
+
+    return engines(options)
+
+
 def _doctor_arguments(parser: argparse.ArgumentParser) -> None:
     _common(parser)
 
@@ -289,6 +301,7 @@ COMMANDS = {
     "paint": Command("Paint a video file, with its sound.", _paint_arguments, _paint),
     "looks": Command("List the looks that the painter knows.", _common, _looks),
     "models": Command("List, fetch or verify models.", _models_arguments, _models),
+    "engines": Command("List, build or time what runs the networks.", _engines_arguments, _engines),
     "doctor": Command("Say what this machine can run, and what is missing.", _doctor_arguments, _doctor),
     "config": Command("Print all settings and where each comes from.", _config_arguments, _config),
 }

@@ -79,6 +79,7 @@ def _of_stages(live: list[Session]) -> Iterator[Sample]:
     nodes = [(session.id[:6], one) for session in live for one in session.wiring.snapshot().values()]
     for key, says in (
         ("frames", "Samples processed."),
+        ("noted", "Of these, samples that were repeated or passed through."),
         ("dropped", "Samples forgotten before a stage."),
         ("errors", "Samples on which a stage failed."),
     ):

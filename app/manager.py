@@ -120,7 +120,7 @@ class SessionManager:
             for one in made:
                 one.stage_trouble(error)
 
-        context = StageContext(session_id[:6], self.clock, self.house.shared, report)
+        context = StageContext(session_id[:6], self.clock, self.house.shared, report, is_live=True)
         wiring = Wiring(
             self.settings,
             self.registry,
@@ -189,7 +189,11 @@ class SessionManager:
     async def _warm(self) -> None:
         self.warmth.begin()
         context = StageContext(
-            session="warm", clock=self.clock, shared=self.house.shared, report=self.warmth.report
+            session="warm",
+            clock=self.clock,
+            shared=self.house.shared,
+            report=self.warmth.report,
+            is_live=True,
         )
         error = await outcome(self._open_once(context))
         if error is not None:

@@ -221,6 +221,7 @@ class Wiring:
             "age_p50_ms": round(out.age_ms_p50, 1),
             "age_p95_ms": round(out.age_ms_p95, 1),
             "fps": round(out.rate_hz, 1),
+            "repeated": out.noted,
             "dropped": sum(node.dropped for node in nodes.values()) + self.output.stats().dropped,
             "wait_ms": round(sum(node.wait_ms_p50 for node in way), 1),
             "work_ms": round(sum(node.work_ms_p50 for node in way), 1),

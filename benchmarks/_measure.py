@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import psutil
+
+
+class Spent(NamedTuple):
+    """Seconds that a frame took."""
+
+    wall_s: float
+    cpu_s: float
+    """Of all threads of the process that painted: on a machine with other work the steadier of the two."""
 
 
 def median(values: Sequence[float]) -> float:

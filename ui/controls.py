@@ -2,7 +2,8 @@
 
 A field says everything itself: bounds, default, a sentence (`description`), whether it acts between two
 pictures (`Live` in its annotation) and, in `json_schema_extra`, `choices` and `advanced`. A new field in the
-painter's config is a new control on the page, with no line written here.
+painter's config is a new control on the page, with no line written here. `group` names the fold that an
+advanced field is kept in.
 """
 
 from __future__ import annotations
@@ -45,6 +46,8 @@ class Knob:
     max_chars: int | None = None
     is_whole: bool = False
     is_advanced: bool = False
+    group: str = ""
+    """What it is kept with, behind the fold."""
 
     @property
     def info(self) -> str:
@@ -94,6 +97,7 @@ def _knob(name: str, field: FieldInfo, given: Mapping[str, Any]) -> Knob | None:
         max_chars=max_chars,
         is_whole=kind_of is int,
         is_advanced=bool(extra.get("advanced", False)),
+        group=str(extra.get("group", "")),
     )
 
 

@@ -7,7 +7,7 @@ when a session starts. Events skip Gradio's queue: a knob acts on the next pictu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -82,8 +82,7 @@ class _Console:
                 self._lay_out_knob(knob)
         if rest:
             with gr.Accordion("More settings", open=False, elem_id="vs-more"):
-                for knob in rest:
-                    self._lay_out_knob(knob)
+                self._lay_out_groups(rest)
         if not self._vocabulary.is_open:
             with gr.Accordion("Words it knows", open=False, elem_id="vs-known"):
                 words = panels.vocabulary_panel(self._vocabulary)
@@ -132,6 +131,18 @@ class _Console:
         self._mood.input(self._edit(with_mood), [live, prompt, self._mood], self._views, **_DIRECT)
         self._word.input(self._edit(with_strength), [live, prompt, self._word], self._views, **_DIRECT)
 
+    def _lay_out_groups(self, rest: Sequence[Knob]) -> None:
+        """Lay out knobs without a group, then a fold for each group, in the order of their first."""
+        for knob in rest:
+            if not knob.group:
+                self._lay_out_knob(knob)
+        for group in dict.fromkeys(knob.group for knob in rest if knob.group):
+            fold = f"vs-group-{group.lower().replace(' ', '-')}"
+            with gr.Accordion(group, open=False, elem_id=fold, elem_classes=["vs-group"]):
+                for knob in rest:
+                    if knob.group == group:
+                        self._lay_out_knob(knob)
+
     def _lay_out_knob(self, knob: Knob) -> None:
         if knob.name == "seed":
             with gr.Row(elem_id="vs-seed"):
@@ -177,12 +188,9 @@ class _Console:
         word, kind = str(event.word), str(event.kind)
         seen = read(word, self._vocabulary)
         if kind == "look" and seen.look:
-            plain = with_look(prompt, seen.look, self._vocabulary)
-            look = next(look for look in self._vocabulary.looks if look.id == seen.look)
-            return self._show(session_id, plain.replace(look.prompt, word, 1))
+            return self._show(session_id, with_look(prompt, seen.look, self._vocabulary, word))
         if kind == "mood" and seen.mood:
-            plain = with_mood(prompt, "", self._vocabulary)
-            return self._show(session_id, f"{plain}, {word}" if plain else word)
+            return self._show(session_id, with_mood(prompt, seen.mood, self._vocabulary, word))
         return self._show(session_id, with_strength(prompt, word, self._vocabulary))
 
     def _edit(self, change: Callable[..., str]) -> Callable[..., list[Any]]:

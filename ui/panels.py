@@ -121,6 +121,8 @@ def reading_html(reading: Reading, vocabulary: Vocabulary) -> str:
         "strength": "how strongly",
         "filler": "changes nothing",
         "unknown": "not a word that the painter knows; it changes nothing",
+        "bar": "blended with",
+        "weight": "share of the blend",
     }
     marks = []
     for span in reading.spans:

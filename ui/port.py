@@ -15,7 +15,7 @@ and hears these events over the data channel "control", one JSON object each:
 
     {"type": "progress", "message", "fraction"?: 0..1}     while models load and engines are built
     {"type": "ready", "engine"?: {"name", "why"}}          from now on pictures come
-    {"type": "stats", "age_p95_ms", "fps", "dropped", "wait_ms"?, "work_ms"?, "send_ms"?}    twice a second
+    {"type": "stats", "age_p95_ms", "fps", "repeated"?, "dropped", "wait_ms"?, ...}    twice a second
     {"type": "notice", "message", "hint"?}                 worth a line under the picture
     {"type": "error", "message", "hint", "kind", "permanent"?: bool}    a card; over the picture if permanent
 

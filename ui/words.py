@@ -2,21 +2,24 @@
 
 The prompt is the only truth: thumbnails and chips are views of it, and a click on one edits it. A prompt is
 cut into spans, the longest known wording first, so that "thick brush strokes" is one look and not a synonym
-("brush") between two unknown words.
+("brush") between two unknown words. Of a blend (`oil painting:0.7 | pop art:0.3`) each part is read alone;
+the chips show the heaviest part, and a click edits that one.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from .port import Vocabulary
 
-Kind = Literal["look", "mood", "strength", "synonym", "filler", "unknown"]
+Kind = Literal["look", "mood", "strength", "synonym", "filler", "unknown", "bar", "weight"]
 
 _WORD = re.compile(r"[^\W_]+(?:['\u2019-][^\W_]+)*", re.UNICODE)
+_WEIGHT = re.compile(r"\s*:\s*[+-]?(?P<weight>\d+\.?\d*|\.\d+)\s*$")
+BAR = "|"
 _FILLERS: frozenset[str] = frozenset(
     word.group()
     for word in _WORD.finditer(
@@ -44,6 +47,16 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
+class _Part:
+    """Hold one part of a blend: where its words begin and stop, and where its weight stops."""
+
+    start: int
+    stop: int
+    end: int
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """Hold a prompt as it was understood. The longest wording of a kind decides, the later one if equal."""
 
@@ -61,8 +74,30 @@ class Reading:
 def read(prompt: str, vocabulary: Vocabulary) -> Reading:
     """Cut `prompt` into spans and say what each was taken for."""
     table = _table(vocabulary)
+    prompt = prompt[:MAX_READ_CHARS]
+    parts = _parts(prompt)
+    spans: list[Span] = []
+    decisive: list[Span] = []
+    for part in parts:
+        own = _spans(prompt, part, table)
+        decisive = own if part is _main(parts) else decisive
+        spans += own
+        if part.end > part.stop:
+            spans.append(Span(prompt[part.stop : part.end].strip(" :"), part.stop, part.end, "weight"))
+        if part is not parts[-1]:
+            spans.append(Span(BAR, part.end, part.end + 1, "bar"))
+    implied = {kind: _decisive(decisive, kind) for kind in ("look", "mood", "strength")}
+    for span in decisive:  # a synonym fills in what no plain wording has said
+        if span.kind == "synonym":
+            behind = read(span.means, Vocabulary(vocabulary.looks, vocabulary.moods, vocabulary.strengths))
+            implied["look"] = implied["look"] or behind.look
+            implied["mood"] = implied["mood"] or behind.mood
+    return Reading(tuple(spans), implied["look"], implied["mood"], implied["strength"])
+
+
+def _spans(prompt: str, part: _Part, table: Mapping[tuple[str, ...], tuple[Kind, str]]) -> list[Span]:
     longest = max((len(key) for key in table), default=1)
-    words = list(_WORD.finditer(prompt[:MAX_READ_CHARS]))
+    words = list(_WORD.finditer(prompt, part.start, part.stop))
     spans: list[Span] = []
     at = 0
     while at < len(words):
@@ -74,42 +109,87 @@ def read(prompt: str, vocabulary: Vocabulary) -> Reading:
                 spans.append(Span(prompt[start:stop], start, stop, kind, means))
                 at += count
                 break
-    implied = {kind: _decisive(spans, kind) for kind in ("look", "mood", "strength")}
-    for span in spans:  # a synonym fills in what no plain wording has said
-        if span.kind == "synonym":
-            behind = read(span.means, Vocabulary(vocabulary.looks, vocabulary.moods, vocabulary.strengths))
-            implied["look"] = implied["look"] or behind.look
-            implied["mood"] = implied["mood"] or behind.mood
-    return Reading(tuple(spans), implied["look"], implied["mood"], implied["strength"])
+    return spans
 
 
-def with_look(prompt: str, look_id: str, vocabulary: Vocabulary) -> str:
-    """Return `prompt` with its look changed, its mood and its strength word kept."""
-    new = next(look.prompt for look in vocabulary.looks if look.id == look_id)
-    seen = read(prompt, vocabulary)
-    if any(span.kind == "look" for span in seen.spans):
-        return _swap(prompt, seen, "look", new)
-    # Nothing to swap: words that the painter does not know would only stay as clutter.
-    return ", ".join(
-        part for part in (f"{seen.strength} {new}".strip(), _mood_words(seen, vocabulary)) if part
-    )
+def with_look(prompt: str, look_id: str, vocabulary: Vocabulary, wording: str = "") -> str:
+    """Return `prompt` with its look changed, its mood and its strength word kept.
+
+    `wording` stands in for the look's usual words.
+    """
+    new = wording or next(look.prompt for look in vocabulary.looks if look.id == look_id)
+
+    def edit(text: str) -> str:
+        seen = read(text, vocabulary)
+        if any(span.kind == "look" for span in seen.spans):
+            return _swap(text, seen, "look", new)
+        # Nothing to swap: words that the painter does not know would only stay as clutter.
+        return ", ".join(
+            part for part in (f"{seen.strength} {new}".strip(), _mood_words(seen, vocabulary)) if part
+        )
+
+    return _edited(prompt, edit)
 
 
-def with_mood(prompt: str, mood: str, vocabulary: Vocabulary) -> str:
-    """Return `prompt` with another colour mood; "" takes the mood away."""
-    seen = read(prompt, vocabulary)
-    new = vocabulary.moods[mood][0] if mood else ""
-    if any(span.kind == "mood" for span in seen.spans):
-        return _swap(prompt, seen, "mood", new)
-    return _tidy(f"{prompt.rstrip(' ,')}, {new}" if new else prompt)
+def with_mood(prompt: str, mood: str, vocabulary: Vocabulary, wording: str = "") -> str:
+    """Return `prompt` with another colour mood; "" takes the mood away.
+
+    `wording` stands in for the mood's usual words.
+    """
+    new = wording or (vocabulary.moods[mood][0] if mood else "")
+
+    def edit(text: str) -> str:
+        seen = read(text, vocabulary)
+        if any(span.kind == "mood" for span in seen.spans):
+            return _swap(text, seen, "mood", new)
+        return _tidy(f"{text.rstrip(' ,')}, {new}" if new else text)
+
+    return _edited(prompt, edit)
 
 
 def with_strength(prompt: str, word: str, vocabulary: Vocabulary) -> str:
     """Return `prompt` with another strength word; "" takes it away."""
-    seen = read(prompt, vocabulary)
-    if any(span.kind == "strength" for span in seen.spans):
-        return _swap(prompt, seen, "strength", word)
-    return _tidy(f"{word} {prompt}")
+
+    def edit(text: str) -> str:
+        seen = read(text, vocabulary)
+        if any(span.kind == "strength" for span in seen.spans):
+            return _swap(text, seen, "strength", word)
+        return _tidy(f"{word} {text}")
+
+    return _edited(prompt, edit)
+
+
+def _parts(prompt: str) -> list[_Part]:
+    """Cut a prompt at its bars; without one all of it is words, also what looks like a weight."""
+    if BAR not in prompt:
+        return [_Part(0, len(prompt), len(prompt))]
+    parts = []
+    start = 0
+    for text in prompt.split(BAR):
+        end = start + len(text)
+        found = _WEIGHT.search(text)
+        stop = start + found.start() if found else end
+        parts.append(_Part(start, stop, end, float(found["weight"]) if found else 1.0))
+        start = end + 1
+    return parts
+
+
+def _main(parts: list[_Part]) -> _Part:
+    """Return the heaviest part of a blend, the first one if equal."""
+    return max(parts, key=lambda part: part.weight)
+
+
+def _edited(prompt: str, edit: Callable[[str], str]) -> str:
+    """Return `prompt` with its heaviest part edited."""
+    parts = _parts(prompt)
+    if len(parts) == 1:
+        return edit(prompt)
+    main = _main(parts)
+    texts = []
+    for part in parts:
+        words = prompt[part.start : part.stop].strip()
+        texts.append((edit(words) if part is main else words) + prompt[part.stop : part.end].strip())
+    return f" {BAR} ".join(texts)
 
 
 def _table(vocabulary: Vocabulary) -> Mapping[tuple[str, ...], tuple[Kind, str]]:

@@ -1,11 +1,12 @@
 """Several prompts in one: `oil painting:0.7 | pop art:0.3`, mixed after the text encoder.
 
 The parts are encoded alone and their embeddings are mixed, linearly or on the sphere; a weight that is left
-out is 1, and only the ratios of weights matter.
+out is 1, and only the ratios of weights matter. A part with nothing in it, as while one types, is left out.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,7 +38,8 @@ class Part:
 def parts_of(prompt: str) -> tuple[Part, ...]:
     """Read a prompt; one without `|` is a single part, whatever it holds.
 
-    Raises ConfigError for a negative weight, for weights that are all 0 and for more than 8 parts.
+    Raises ConfigError for a negative weight, for weights that are all 0 or without bound, and for more than 8
+    parts.
     """
     if BAR not in prompt:
         return (Part(prompt, 1.0),)
@@ -46,11 +48,13 @@ def parts_of(prompt: str) -> tuple[Part, ...]:
         raise ConfigError(
             f"The prompt has {len(pieces)} parts.", hint=f"At most {MOST_PARTS} can be blended."
         )
-    raw = [_part(piece) for piece in pieces]
+    raw = [_part(piece) for piece in pieces if piece.strip()]
+    if not raw:
+        return (Part("", 1.0),)
     total = sum(part.weight for part in raw)
-    if any(part.weight < 0 for part in raw) or not total > 0:
+    if any(part.weight < 0 for part in raw) or not 0 < total < math.inf:
         raise ConfigError(
-            "The weights of a blend must not be negative, and not all 0.",
+            "The weights of a blend must not be negative, not all 0, and not endless.",
             hint="Write it like this: oil painting:0.7 | pop art:0.3",
         )
     return tuple(Part(part.text, part.weight / total) for part in raw if part.weight > 0)
@@ -92,7 +96,7 @@ def mixed(one: Embedding, other: Embedding, share: float, how: Blend = "linear")
         if name in other.more
     }
     return Embedding(
-        f"{one.text} > {other.text} at {share:.3f}",
+        f"{share:.3f} of the way to {other.text}",
         between(one.context_1TD, other.context_1TD),
         max(one.cut_tokens, other.cut_tokens),
         more,

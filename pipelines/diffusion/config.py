@@ -19,6 +19,15 @@ GRID = 50
 ADVANCED: dict[str, Any] = {"advanced": True}
 
 
+def in_group(name: str) -> dict[str, Any]:
+    """Return what keeps an advanced field in a fold of that name on the page."""
+    return {**ADVANCED, "group": name}
+
+
+BLENDING, GUIDING, NOISE = in_group("Blending"), in_group("Guidance"), in_group("Noise")
+PACE, MODEL = in_group("Pace"), in_group("Model")
+
+
 def _not_too_long(prompt: Any) -> Any:
     if isinstance(prompt, str) and len(prompt) > MAX_PROMPT_CHARS:
         raise PydanticCustomError(
@@ -65,16 +74,6 @@ def _indices(text: str) -> str:
     return text
 
 
-def _controls(text: str) -> str:
-    from .controls import controls_of
-
-    try:
-        controls_of(text)
-    except ConfigError as error:
-        raise PydanticCustomError("control", "{says}", {"says": f"{error.message} {error.hint}"}) from None
-    return text
-
-
 def _loras(text: str) -> str:
     from .loras import weights_of
 
@@ -82,6 +81,16 @@ def _loras(text: str) -> str:
         weights_of(text)
     except ConfigError as error:
         raise PydanticCustomError("loras", "{says}", {"says": f"{error.message} {error.hint}"}) from None
+    return text
+
+
+def _controls(text: str) -> str:
+    from .controls import controls_of
+
+    try:
+        controls_of(text)
+    except ConfigError as error:
+        raise PydanticCustomError("control", "{says}", {"says": f"{error.message} {error.hint}"}) from None
     return text
 
 
@@ -120,152 +129,106 @@ class PaintConfig(BaseModel):
         ge=0.0,
         le=60.0,
         description="Seconds that a change of prompt or seed takes; 0 is at once.",
-        json_schema_extra=ADVANCED,
+        title="Transition (s)",
+        json_schema_extra=BLENDING,
     )
     blend: Annotated[Literal["linear", "spherical"], Live()] = Field(
         default="linear",
         description="How blended prompts are mixed: along a straight line, or on the sphere.",
-        json_schema_extra=ADVANCED,
+        json_schema_extra=BLENDING,
     )
     negative_prompt: Prompt = Field(
         default="",
         description='What the picture should not be; acts with guidance "full" and "onetime".',
-        json_schema_extra=ADVANCED,
+        json_schema_extra=GUIDING,
     )
     guidance: Annotated[Literal["none", "full", "self", "onetime"], Live()] = Field(
         default="none",
         description='"full" runs the negative prompt at each step, "onetime" once a picture, "self" never.',
-        json_schema_extra=ADVANCED,
+        json_schema_extra=GUIDING,
     )
     guidance_scale: Annotated[float, Live()] = Field(
         default=1.5,
         ge=0.0,
         le=10.0,
         description="How hard guidance pushes towards the prompt; 1 is as without.",
-        json_schema_extra=ADVANCED,
+        json_schema_extra=GUIDING,
     )
     delta: Annotated[float, Live()] = Field(
         default=1.0,
         ge=0.0,
         le=2.0,
         description='Guidance "self" and "onetime": less is softer, with less contrast.',
-        json_schema_extra=ADVANCED,
+        json_schema_extra=GUIDING,
     )
     seed_to: Annotated[int, Live()] = Field(
         default=3,
         ge=0,
         le=2**32 - 1,
         description="The other seed of a seed blend.",
-        json_schema_extra=ADVANCED,
+        title="Other seed",
+        json_schema_extra=NOISE,
     )
     seed_blend: Annotated[float, Live()] = Field(
         default=0.0,
         ge=0.0,
         le=1.0,
         description="Where between the two seeds the noise lies; 0 is the first alone.",
-        json_schema_extra=ADVANCED,
+        json_schema_extra=NOISE,
     )
     t_index: Annotated[str, AfterValidator(_indices), Live()] = Field(
         default="",
         max_length=80,
         description='Exact noise levels, 0 (noisiest) to 49, as "0, 16, 32"; empty: by steps and strength.',
-        json_schema_extra=ADVANCED,
+        title="Noise levels (t_index)",
+        json_schema_extra=NOISE,
     )
     sampler: Annotated[Literal["auto", "lcm", "tcd", "ddim", "ancestral"], Live()] = Field(
         default="auto",
         description='How a step follows the one before; "auto" is what the model was made for.',
-        json_schema_extra=ADVANCED,
+        json_schema_extra=NOISE,
     )
     add_noise: Annotated[bool, Live()] = Field(
         default=True,
         description="Give the later steps fresh noise; without, the picture is smoother.",
-        json_schema_extra=ADVANCED,
+        json_schema_extra=NOISE,
     )
     start_from: Annotated[Literal["picture", "noise"], Live()] = Field(
         default="picture",
         description='"noise" paints from the words alone, one picture for each that comes in.',
-        json_schema_extra=ADVANCED,
+        json_schema_extra=NOISE,
     )
     vary: Annotated[bool, Live()] = Field(
         default=False,
         description="Draw other noise for each picture, in place of the seed's same one.",
-        json_schema_extra=ADVANCED,
+        title="Vary the noise",
+        json_schema_extra=NOISE,
     )
     skip_still: Annotated[bool, Live()] = Field(
         default=False,
         description="Show the last picture again while nothing moves, which saves the work.",
-        json_schema_extra=ADVANCED,
+        json_schema_extra=PACE,
     )
     still_levels: Annotated[float, Live()] = Field(
         default=3.0,
         ge=0.0,
         le=64.0,
         description="From which change of a small patch, in levels of 255 beyond noise, something moved.",
-        json_schema_extra=ADVANCED,
+        json_schema_extra=PACE,
     )
     max_skips: Annotated[int, Live()] = Field(
         default=10,
         ge=0,
         le=1000,
         description="At most so many pictures are skipped in a row.",
-        json_schema_extra=ADVANCED,
+        json_schema_extra=PACE,
     )
     max_age_ms: Annotated[float, Live()] = Field(
         default=0.0,
         ge=0.0,
         le=10_000.0,
         description="Lower steps and rate before pictures get older than this; 0 leaves them alone.",
-        json_schema_extra=ADVANCED,
-    )
-    control: Annotated[str, AfterValidator(_controls), Live()] = Field(
-        default="",
-        max_length=2000,
-        description='Control nets: "map:scale@from-to model", several with |; "edges:0.8 my/canny-net".',
-        json_schema_extra=ADVANCED,
-    )
-    image_prompt: Annotated[str, Live()] = Field(
-        default="",
-        max_length=400,
-        description="A picture file whose content and style the painting takes up; empty for none.",
-        json_schema_extra=ADVANCED,
-    )
-    image_prompt_scale: Annotated[float, Live()] = Field(
-        default=0.6,
-        ge=0.0,
-        le=2.0,
-        description="How strongly the image prompt acts; 0 is as without.",
-        json_schema_extra=ADVANCED,
-    )
-    image_prompt_model: Annotated[str, Live()] = Field(
-        default="",
-        max_length=400,
-        description="An IP-Adapter that fits the model: its .safetensors file; image_encoder/ lies beside.",
-        json_schema_extra=ADVANCED,
-    )
-    mask: Annotated[str, Live()] = Field(
-        default="",
-        max_length=400,
-        description='Where to paint: a map that a stage before made, such as "mask", or a picture file.',
-        json_schema_extra=ADVANCED,
-    )
-    mask_paints: Annotated[Literal["inside", "outside"], Live()] = Field(
-        default="inside",
-        description="Whether the white of the mask is painted, or the black.",
-        json_schema_extra=ADVANCED,
-    )
-    mask_feather_px: Annotated[int, Live()] = Field(
-        default=16,
-        ge=0,
-        le=256,
-        description="How far, in pixels of the painted picture, the mask's edge is drawn out to both sides.",
-        json_schema_extra=ADVANCED,
-    )
-    mask_outside_strength: Annotated[float, Live()] = Field(
-        default=0.0,
-        ge=0.0,
-        le=1.0,
-        description="Share of the strength where the mask does not paint; 0 keeps the picture there.",
-        json_schema_extra=ADVANCED,
+        json_schema_extra=PACE,
     )
     loras: Annotated[str, AfterValidator(_loras), Live()] = Field(
         default="",
@@ -352,20 +315,70 @@ class PaintConfig(BaseModel):
         description="Share that must be as in the last whole picture, else a picture is painted whole.",
         json_schema_extra=ADVANCED,
     )
+    control: Annotated[str, AfterValidator(_controls), Live()] = Field(
+        default="",
+        max_length=2000,
+        description='Control nets: "map:scale@from-to model", several with |; "edges:0.8 my/canny-net".',
+        json_schema_extra=ADVANCED,
+    )
+    image_prompt: Annotated[str, Live()] = Field(
+        default="",
+        max_length=400,
+        description="A picture file whose content and style the painting takes up; empty for none.",
+        json_schema_extra=ADVANCED,
+    )
+    image_prompt_scale: Annotated[float, Live()] = Field(
+        default=0.6,
+        ge=0.0,
+        le=2.0,
+        description="How strongly the image prompt acts; 0 is as without.",
+        json_schema_extra=ADVANCED,
+    )
+    image_prompt_model: Annotated[str, Live()] = Field(
+        default="",
+        max_length=400,
+        description="An IP-Adapter that fits the model: its .safetensors file; image_encoder/ lies beside.",
+        json_schema_extra=ADVANCED,
+    )
+    mask: Annotated[str, Live()] = Field(
+        default="",
+        max_length=400,
+        description='Where to paint: a map that a stage before made, such as "mask", or a picture file.',
+        json_schema_extra=ADVANCED,
+    )
+    mask_paints: Annotated[Literal["inside", "outside"], Live()] = Field(
+        default="inside",
+        description="Whether the white of the mask is painted, or the black.",
+        json_schema_extra=ADVANCED,
+    )
+    mask_feather_px: Annotated[int, Live()] = Field(
+        default=16,
+        ge=0,
+        le=256,
+        description="How far, in pixels of the painted picture, the mask's edge is drawn out to both sides.",
+        json_schema_extra=ADVANCED,
+    )
+    mask_outside_strength: Annotated[float, Live()] = Field(
+        default=0.0,
+        ge=0.0,
+        le=1.0,
+        description="Share of the strength where the mask does not paint; 0 keeps the picture there.",
+        json_schema_extra=ADVANCED,
+    )
     model: str = Field(
         default="painter",
         min_length=1,
         max_length=400,
         description="Catalog id, hub:owner/name, or folder.",
-        json_schema_extra=ADVANCED,
+        json_schema_extra=MODEL,
     )
-    engine: Literal["auto", "openvino", "onnx", "tensorrt", "torch"] = Field(
+    engine: Literal["auto", "openvino", "torch", "torch-compile", "onnx", "tensorrt"] = Field(
         default="auto",
         description='What runs the networks; "auto" takes the fastest that works here.',
-        json_schema_extra=ADVANCED,
+        json_schema_extra=MODEL,
     )
-    precision: Literal["auto", "fp32", "bf16"] = Field(
+    precision: Literal["auto", "fp32", "bf16", "fp16", "int8"] = Field(
         default="auto",
-        description="Number format of the networks; bf16 is faster where the processor knows it.",
-        json_schema_extra=ADVANCED,
+        description='Number format of the networks; "auto" is bf16 where the processor computes in it.',
+        json_schema_extra=MODEL,
     )

@@ -73,10 +73,8 @@ class ControlNets(Nothing):
         from .nets import sana_control
 
         draft.extras[SANA] = [
-            sana_control.Hint(control.model, control.scale, picture) for control, picture in shown
+            sana_control.Hint(one.model, one.scale, picture, one.begin, one.end) for one, picture in shown
         ]
-        if any((control.begin, control.end) != (0.0, 1.0) for control, _ in shown):
-            self._tell(draft, "SANA's control nets act in all steps: the share of the steps does nothing.")
 
     def _tell(self, draft: Draft, sentence: str) -> None:
         if sentence not in self._told:

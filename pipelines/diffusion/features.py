@@ -47,8 +47,6 @@ class Draft:
     """What the first step begins with in place of the reference."""
     painted: float | Tensor | None = None
     """Share of the finished latent that is painted: a number or (1, 1, h, w); None is the model's own."""
-    cells_11HW: Tensor | None = None
-    """Share of the strength that each latent cell is painted with; None is all of it everywhere."""
     kept_1CHW: Tensor | None = None
     """What stands where it is not painted; None is the reference."""
     way_SS2: Map | None = None
@@ -57,6 +55,8 @@ class Draft:
     """What the kit's add-ons want to know of this frame, by their names."""
     levels: NoiseLevels | None = None
     """What the model makes of the wish."""
+    cells_11HW: Tensor | None = None
+    """Share of the strength that each latent cell is painted with; None is all of it everywhere."""
     size_px: int = 0
     """Side of the square that is painted."""
     kit: Kit | None = None

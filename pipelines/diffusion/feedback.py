@@ -55,7 +55,7 @@ class Motion:
 
 def motion_of(frame: Frame, side: int) -> Motion | None:
     """Return the way to the frame before, as the frame's maps have it; None without a flow."""
-    maps: Mapping[str, Any] = getattr(frame, "maps", {})
+    maps: Mapping[str, Any] = frame.maps
     if (flow := maps.get("flow")) is None:
         return None
     flow_SS2 = to_cells(np.asarray(flow, np.float32), side, is_length=True)

@@ -1,17 +1,18 @@
-"""What takes time to prepare when settings change: a new size, a network with other features.
+"""What takes time to prepare when settings change: a new size, a network with other features, more rows.
 
 It is prepared on the builder's thread while frames are painted as before, and taken by the first frame after
-it is ready; so a change neither stalls a session nor loses a picture of it. What cannot be prepared is told
-once, and the old stays.
+it is ready; so a change neither stalls a session nor loses a picture of it. The newest wish wins: what was
+wanted before and is not begun is never prepared. What cannot be prepared is told once, and the old stays.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
-from realtime.core.errors import VitascopeError
+from realtime.core.errors import EngineBuildFailed, VitascopeError
 
 from .config import PaintConfig
 from .features import Features, Key, network_key
@@ -19,7 +20,10 @@ from .kits import Kit
 from .painter import Painter
 
 Report = Callable[[str], None]
-Wanted = tuple[int, Key]
+Place = tuple[int, Key]
+"""Side in pixels, and which features act."""
+Wanted = tuple[Place, int]
+"""A place, and the rows of a full tick."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,12 @@ class Fit:
     features: Key
     """Which features act, see `Features.key`."""
     kit: Kit
+    config: PaintConfig
+    """The newest settings whose rows are ready: steps and guidance are taken from here."""
+
+    @property
+    def place(self) -> Place:
+        return (self.size_px, self.features)
 
 
 class Fitting:
@@ -40,44 +50,83 @@ class Fitting:
         self._features = features
         self._report = report
         self._fit: Fit | None = None
-        self._coming: tuple[Wanted, Future[Fit]] | None = None
+        self._coming: tuple[Wanted, Future[Kit]] | None = None
         self._refused: Wanted | None = None
 
     def first(self, config: PaintConfig, rows: int) -> Fit:
         """Prepare what the first frame needs, and wait for it. Raises what preparing it raises."""
-        self._fit = self._prepare(config, rows).result()
+        place = (config.size_px, self._features.key(config))
+        kit = self._prepare(place, config, rows).result()
+        self._fit = Fit(*place, kit, config)
         return self._fit
+
+    def prepare(self, rows: Iterable[int]) -> None:
+        """Prepare what may be wanted later, without waiting for it."""
+        fit = self._fit
+        assert fit is not None  # `first` came first
+        for count in rows:
+            if not self._painter.is_warm(1, count, fit.size_px, fit.kit):
+                self._painter.build(partial(self._painter.warm, 1, count, fit.size_px, fit.kit))
 
     def newest(self, config: PaintConfig, rows: int) -> Fit:
-        """Return the newest fit that is ready, and begin to prepare what `config` asks for."""
-        assert self._fit is not None  # `first` came first
-        wanted: Wanted = (config.size_px, self._features.key(config))
-        if wanted in ((self._fit.size_px, self._fit.features), self._refused):
-            self._coming = None
-            return self._fit
+        """Return the newest fit that is ready, and begin to prepare what `config` asks for.
+
+        `rows` is how many rows a tick has when all frames in flight are painted by `config`.
+        """
+        fit = self._fit
+        assert fit is not None  # `first` came first
+        if fit.config is not config and self._painter.is_warm(1, rows, fit.size_px, fit.kit):
+            self._fit = fit = replace(fit, config=config)
+        wanted = ((config.size_px, self._features.key(config)), rows)
+        if self._refused is not None and self._refused[0] != wanted[0]:
+            self._refused = None
+        elif self._refused is not None and self._refused[0] != fit.place:
+            wanted = (fit.place, rows)  # the place was refused: what else is wanted can still be had
+        if (wanted[0] == fit.place and fit.config is config) or wanted == self._refused:
+            self.cancel()
+            return fit
         if self._coming is None or self._coming[0] != wanted:
-            self._report("Preparing the new settings; painting goes on with the old ones meanwhile.")
-            self._coming = (wanted, self._prepare(config, rows))
-        coming = self._coming[1]
-        if coming.done():
-            self._coming = None
+            self.cancel()
+            if wanted[0] != fit.place:
+                self._report("Preparing the new settings; painting goes on with the old ones meanwhile.")
+            self._coming = (wanted, self._prepare(wanted[0], config, rows))
+        return self._taken(fit, config) if self._coming[1].done() else fit
+
+    def cancel(self) -> None:
+        """Prepare no longer what has not been begun."""
+        if self._coming is not None:
+            self._coming[1].cancel()
+        self._coming = None
+
+    def _taken(self, fit: Fit, config: PaintConfig) -> Fit:
+        """Take what has come, or tell why it did not and keep `fit`."""
+        assert self._coming is not None
+        wanted, coming = self._coming
+        self._coming, self._refused = None, wanted  # refused until it is seen to be good
+        try:
+            self._fit = fit = Fit(*wanted[0], coming.result(), config)
+            self._refused = None
+        except VitascopeError as error:
+            self._report(f"The new settings cannot be had, the old ones stay: {error}")
+        return fit
+
+    def _prepare(self, place: Place, config: PaintConfig, rows: int) -> Future[Kit]:
+        painter, size_px, network = self._painter, place[0], network_key(place[1])
+        same = self._fit.kit if self._fit is not None and self._fit.features == place[1] else None
+
+        def make() -> Kit:
             try:
-                self._fit = coming.result()
-            except VitascopeError as error:
-                self._refused = wanted
-                self._report(f"The new settings cannot be had, the old ones stay: {error}")
-        return self._fit
-
-    def _prepare(self, config: PaintConfig, rows: int) -> Future[Fit]:
-        painter, key = self._painter, self._features.key(config)
-
-        def make() -> Fit:
-            kit = painter.kit(
-                network_key(key), lambda: self._features.additions(painter, config, self._report)
-            )
-            painter.warm(1, rows, config.size_px, kit)
-            for note in painter.notes(network_key(key)):
+                kit = same or painter.kit(
+                    network, lambda: self._features.additions(painter, config, self._report)
+                )
+                painter.warm(1, rows, size_px, kit)
+            except (RuntimeError, MemoryError) as error:  # what back ends raise without room or ground
+                reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+                raise EngineBuildFailed(
+                    f"{rows} rows at {size_px} px cannot be prepared: {reason}.", hint="Use a smaller size."
+                ) from error
+            for note in () if same else painter.notes(network):
                 self._report(note)
-            return Fit(config.size_px, key, kit)
+            return kit
 
         return painter.build(make)

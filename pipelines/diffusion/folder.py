@@ -8,23 +8,22 @@ in. What the app needs beyond diffusers stands in `vitascope.json`: noise levels
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from realtime.core.errors import ModelCorrupt, ModelError
+from realtime.core.errors import ModelError
 
 from .angles import FIRST, SECOND, Angles
-from .levels import Levels
+from .disk import hush, loaded, read_json, weights
+from .levels import USUAL_STRENGTH, Levels
 from .schedule import SAMPLERS
 
 Kind = Literal["sd", "sdxl", "sana"]
 PARTS = ("vae", "text_encoder", "tokenizer", "scheduler")
 VAES = ("AutoencoderTiny", "AutoencoderKL", "AutoencoderDC")
 FAMILY = "Use a Stable Diffusion 1.x, 2.x, SDXL or SANA-Sprint model in diffusers layout, such as sd-turbo."
-HALF = (".fp16.safetensors", ".safetensors.index.fp16.json")
 EULER_SCHEDULERS = ("EulerDiscreteScheduler", "EulerAncestralDiscreteScheduler")
 TRAILING_SCHEDULERS = (*EULER_SCHEDULERS, "DDIMScheduler")
 SAMPLERS_OF = {"TCDScheduler": "tcd", "DDIMScheduler": "ddim"}
@@ -74,15 +73,15 @@ class Parts:
 
 def read(folder: Path) -> Parts:
     """Load all parts of the model in `folder`. Raises ModelError (another kind) or ModelCorrupt."""
-    _hush()
+    hush()
     kind = kind_of(folder)
     extra, index = (
-        _json(folder / name) if (folder / name).is_file() else {}
+        read_json(folder / name) if (folder / name).is_file() else {}
         for name in ("vitascope.json", "model_index.json")
     )
-    scheduler = _json(folder / "scheduler" / "scheduler_config.json")
+    scheduler = read_json(folder / "scheduler" / "scheduler_config.json")
     parts = Parts(
-        vae=_weights(_vae_class(folder / "vae"), folder / "vae"),
+        vae=weights(_vae_class(folder / "vae"), folder / "vae"),
         extra=extra,
         index=index,
         kind=kind,
@@ -111,7 +110,7 @@ def kind_of(folder: Path) -> Kind:
         raise ModelError(f"{folder.name} has no folder {', '.join(missing)}.", hint=FAMILY)
     if denoiser == "unet":
         return "sdxl" if (folder / "text_encoder_2").is_dir() else "sd"
-    name = _json(folder / "transformer" / "config.json").get("_class_name")
+    name = read_json(folder / "transformer" / "config.json").get("_class_name")
     if name != "SanaTransformer2DModel":
         raise ModelError(f"{folder.name} is a {name}, which is not supported.", hint=FAMILY)
     return "sana"
@@ -123,14 +122,14 @@ def _stable_diffusion(folder: Path) -> dict[str, Any]:
     from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
     made = {
-        "unet": _weights(UNet2DConditionModel, folder / "unet"),
-        "text_encoder": _weights(CLIPTextModel, folder / "text_encoder", stem="model", dtype_name="dtype"),
-        "tokenizer": _loaded(CLIPTokenizer, folder / "tokenizer"),
+        "unet": weights(UNet2DConditionModel, folder / "unet"),
+        "text_encoder": weights(CLIPTextModel, folder / "text_encoder", stem="model", dtype_name="dtype"),
+        "tokenizer": loaded(CLIPTokenizer, folder / "tokenizer"),
     }
     if (folder / "text_encoder_2").is_dir():
         second, how = folder / "text_encoder_2", {"stem": "model", "dtype_name": "dtype"}
-        made["text_encoder_2"] = _weights(CLIPTextModelWithProjection, second, **how)
-        made["tokenizer_2"] = _loaded(CLIPTokenizer, folder / "tokenizer_2")
+        made["text_encoder_2"] = weights(CLIPTextModelWithProjection, second, **how)
+        made["tokenizer_2"] = loaded(CLIPTokenizer, folder / "tokenizer_2")
     return made
 
 
@@ -144,9 +143,9 @@ def _sana(folder: Path) -> dict[str, Any]:
     size = sum(file.stat().st_size for file in place.glob("*.safetensors"))
     dtype = torch.bfloat16 if size > LARGE_BYTES else torch.float32
     return {
-        "unet": _weights(SanaTransformer2DModel, folder / "transformer"),
-        "text_encoder": _weights(Gemma2Model, place, stem="model", dtype_name="dtype", dtype=dtype),
-        "tokenizer": _loaded(AutoTokenizer, folder / "tokenizer"),
+        "unet": weights(SanaTransformer2DModel, folder / "transformer"),
+        "text_encoder": weights(Gemma2Model, place, stem="model", dtype_name="dtype", dtype=dtype),
+        "tokenizer": loaded(AutoTokenizer, folder / "tokenizer"),
     }
 
 
@@ -179,6 +178,7 @@ def read_levels(scheduler: Mapping[str, Any], extra: Mapping[str, Any]) -> Level
         prediction=str(extra.get("prediction_type") or known.config.prediction_type),
         timestep_scaling=float(known.config.timestep_scaling),
         table={int(steps): tuple(levels) for steps, levels in extra.get("timesteps", {}).items()},
+        listed_at=float(extra.get("listed_at", USUAL_STRENGTH)),
         is_trailing=extra.get("spacing", "trailing" if is_trailing else "") == "trailing",
         translates=extra.get("kind") == "translator",
         sampler=_sampler(extra, SAMPLERS_OF.get(str(name), "lcm")),
@@ -198,157 +198,10 @@ def _sampler(extra: Mapping[str, Any], usual: str) -> str:
     return named
 
 
-@dataclass(frozen=True, slots=True)
-class LoraFile:
-    """Hold what a LoRA's file says of the denoiser, in diffusers' names."""
-
-    file: Path
-    state: Mapping[str, Any]
-    alphas: Mapping[str, float] | None
-    prefix: str
-    """What the denoiser's keys begin with."""
-    left_out: str
-    """Parts that it would change besides the denoiser; empty for none."""
-
-    @property
-    def name(self) -> str:
-        return self.file.stem
-
-    def load_into(self, denoiser: Any, adapter: str) -> None:
-        """Put its layers into `denoiser` by peft. Raises ModelError when they do not fit."""
-        try:
-            denoiser.load_lora_adapter(
-                dict(self.state),
-                prefix=self.prefix,
-                network_alphas=None if self.alphas is None else dict(self.alphas),
-                adapter_name=adapter,
-            )
-        except (ValueError, KeyError, RuntimeError, TypeError) as error:
-            first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise ModelError(
-                f"The LoRA {self.name} does not fit this model: {first}",
-                hint="A LoRA fits the kind of model that it was trained on, such as SD 1.5 or SDXL.",
-            ) from error
-
-
-def read_lora(denoiser: Any, file: Path) -> LoraFile:
-    """Read a LoRA for `denoiser`; diffusers', kohya's and A1111's key names are understood.
-
-    Raises ModelCorrupt for a file that cannot be read, ModelError for one that holds nothing for it.
-    """
-    from diffusers.loaders import SanaLoraLoaderMixin, StableDiffusionLoraLoaderMixin
-
-    alphas: Mapping[str, float] | None = None
-    if type(denoiser).__name__ == "SanaTransformer2DModel":
-        prefix = "transformer"
-        state = _tried(file, lambda: SanaLoraLoaderMixin.lora_state_dict(str(file)))
-    else:
-        prefix, mixin = "unet", StableDiffusionLoraLoaderMixin
-        state, alphas = _tried(file, lambda: mixin.lora_state_dict(str(file), unet_config=denoiser.config))
-    own = {key: value for key, value in state.items() if key.startswith(f"{prefix}.")}
-    others = sorted({key.split(".")[0] for key in state} - {prefix})
-    if not own:
-        raise ModelError(
-            f"The LoRA {file.stem} changes {', '.join(others) or 'nothing'}, and no layer of the {prefix}.",
-            hint="A LoRA fits the kind of model that it was trained on, such as SD 1.5 or SDXL.",
-        )
-    return LoraFile(file, own, alphas, prefix, " and ".join(others).replace("_", " "))
-
-
-def fuse_loras(parts: Parts, folder: Path) -> tuple[str, ...]:
-    """Add the LoRAs that `vitascope.json` lists into the denoiser's weights and return their names.
-
-    An entry is `{"file": "lora/lcm.safetensors", "scale": 1.0}`, the path inside the folder. The part for the
-    text encoder, if any, is refused rather than left out.
-    """
-    names = []
-    for entry in parts.extra.get("loras", ()):
-        file = folder / entry["file"]
-        if not file.is_file() or not file.resolve().is_relative_to(folder.resolve()):
-            raise ModelCorrupt(f"{folder.name} names the LoRA {entry['file']}, which is not in it.")
-        lora = read_lora(parts.unet, file)
-        if lora.left_out:
-            raise ModelError(
-                f"The LoRA {file.name} changes {lora.left_out}; only LoRAs of the UNet are supported."
-            )
-        lora.load_into(parts.unet, file.stem.replace(".", "_"))
-        parts.unet.fuse_lora(lora_scale=float(entry.get("scale", 1.0)))
-        parts.unet.unload_lora()
-        names.append(file.stem)
-    return tuple(names)
-
-
-def _hush() -> None:
-    """Keep the model libraries from drawing their own progress bars and remarks into ours."""
-    import diffusers
-    import transformers
-
-    diffusers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
-
-
 def _vae_class(folder: Path) -> Any:
     import diffusers
 
-    name = _json(folder / "config.json").get("_class_name")
+    name = read_json(folder / "config.json").get("_class_name")
     if name not in VAES:
         raise ModelError(f"The autoencoder {name} is not supported.", hint=f"Supported: {', '.join(VAES)}.")
     return getattr(diffusers, name)
-
-
-def _weights(
-    kind: Any,
-    folder: Path,
-    *,
-    stem: str = "diffusion_pytorch_model",
-    dtype_name: str = "torch_dtype",
-    dtype: Any = None,
-) -> Any:
-    """Load a network as float32 (or `dtype`), from the half precision file when that is the only one."""
-    import torch
-
-    is_plain = any((folder / f"{stem}.safetensors{end}").is_file() for end in ("", ".index.json"))
-    how: dict[str, Any] = {dtype_name: dtype or torch.float32, "use_safetensors": True}
-    half = any((folder / f"{stem}{end}").is_file() for end in HALF)
-    if not is_plain and half:
-        how["variant"] = "fp16"
-    return _loaded(kind, folder, **how).eval().requires_grad_(False)
-
-
-def read_network(kind: Any, folder: Path) -> Any:
-    """Load a network that stands alone in a folder, as float32. Raises ModelError or ModelCorrupt."""
-    _hush()
-    name = _json(folder / "config.json").get("_class_name")
-    if name != kind.__name__:
-        raise ModelError(f"{folder.name} is a {name}, where a {kind.__name__} is wanted.")
-    return _weights(kind, folder)
-
-
-def _loaded(kind: Any, folder: Path, **how: Any) -> Any:
-    return _tried(folder, lambda: kind.from_pretrained(str(folder), local_files_only=True, **how))
-
-
-def _tried(path: Path, load: Any) -> Any:
-    """Run `load`; a file that is missing, cut short or of another shape becomes ModelCorrupt."""
-    from safetensors import SafetensorError
-
-    try:
-        return load()
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise ModelCorrupt(
-            f"{path.parent.name}/{path.name} cannot be loaded: {reason[0]}",
-            hint="Check it with `python -m app models verify`.",
-        ) from error
-
-
-def _json(file: Path) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelCorrupt(
-            f"{file.parent.name}/{file.name} cannot be read: {error}.",
-            hint="Check it with `python -m app models verify`.",
-        ) from error
-    return found

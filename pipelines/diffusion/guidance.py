@@ -9,7 +9,8 @@ by and no state is carried from frame to frame:
 
     guided = scale * clean + (1 - scale) * (delta * anchor + (1 - delta) * x / a)
 
-so it is the same line for networks that predict noise, the clean sample or the velocity.
+so it is the same line for networks that predict noise, the clean sample or the velocity. Where all is noise
+(a = 0) x says nothing of the frame, and the anchor alone is pushed away from.
 """
 
 from __future__ import annotations
@@ -44,14 +45,21 @@ class Guidance:
         if self.mode not in MODES:
             raise ValueError(f"guidance {self.mode!r} is not one of {', '.join(MODES)}")
 
+    @property
+    def acts(self) -> bool:
+        """Whether it changes anything; at scale 1 the negative prompt need not be run."""
+        return self.mode != "none" and self.scale != 1.0
+
     def rows(self, words: Words, index: int) -> tuple[Embedding, ...]:
         """Return the embeddings that step `index` is run with, one a row."""
-        if self.mode == "full" or (self.mode == "onetime" and index == 0):
+        if self.acts and (self.mode == "full" or (self.mode == "onetime" and index == 0)):
             return (words.prompt, words.negative)
         return (words.prompt,)
 
     def row_count(self, steps: int) -> int:
         """Return the rows of all steps of a frame together, which is what a tick of a full batch runs."""
+        if not self.acts:
+            return steps
         return steps * (2 if self.mode == "full" else 1) + (self.mode == "onetime")
 
     def merge(
@@ -63,15 +71,14 @@ class Guidance:
         returned.
         """
         clean = cleans[0]
-        if self.mode == "none":
+        if not self.acts:
             return clean, anchor
         if self.mode == "full":
             return cleans[1] + self.scale * (clean - cleans[1]), anchor
         if len(cleans) == 2:
             anchor = cleans[1]
         assert anchor is not None  # "self" is given one, "onetime" made one at its first step
-        if self.delta == 1.0 or step.a < LEAST_A:
-            away = anchor
-        else:
+        away = anchor
+        if self.delta != 1.0 and step.a >= LEAST_A:
             away = self.delta * anchor + (1.0 - self.delta) / step.a * x
         return away + self.scale * (clean - away), anchor

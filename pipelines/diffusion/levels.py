@@ -3,7 +3,8 @@
 How `strength` (0 to 1, the usual value is 0.5) acts, never in the other direction:
 
 - LCM and turbo models: as in diffusers, it is the share of the noise range that is used;
-- a model whose folder lists its noise levels: the list is at 0.5, and levels scale with `2 * strength`;
+- a model whose folder lists its noise levels: the list is at 0.5 (or where the folder says), and levels scale
+  with the strength;
 - a *translator* (it names the painted picture, not the noised one): above 0.5 levels scale in the same way,
   below 0.5 they stay and the finished latent is mixed with the frame's own, `2 * strength` parts of it
   painted.
@@ -102,6 +103,8 @@ class Levels:
     timestep_scaling: float = 10.0
     table: Mapping[int, Sequence[int]] = field(default_factory=dict)
     """Timesteps by number of steps, as `vitascope.json` lists them; empty when it lists none."""
+    listed_at: float = USUAL_STRENGTH
+    """Strength that the table is for; a model made to paint from noise alone lists its levels for 1."""
     is_trailing: bool = False
     """Whether the levels are SD-Turbo's rather than LCM's."""
     translates: bool = False
@@ -150,7 +153,7 @@ class Levels:
         """Return the training timesteps, the noisiest first; each falls or stays as `strength` falls."""
         count = len(self.alphas_cumprod)
         if self.table:
-            factor = strength / USUAL_STRENGTH
+            factor = strength / self.listed_at
             return listed(self.table, steps, max(factor, 1.0) if self.translates else factor, count)
         if self.is_trailing:
             return trailing(steps, strength, count)

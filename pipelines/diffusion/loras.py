@@ -92,7 +92,7 @@ class Loras(Nothing):
 
     def key(self, config: PaintConfig) -> Hashable | None:
         names = tuple(sorted(weights_of(config.loras)))
-        return names or None
+        return (names, config.lora_folder) if names else None
 
     def additions(self, painter: Painter, config: PaintConfig, report: Report) -> Additions:
         from pipelines.models.store import locate

@@ -108,12 +108,12 @@ class Pace:
         if not config.skip_still or config.vary:
             self._gate.reset()
             return False
-        if given != self._given or not _same(_maps(frame), self._maps):
+        if given != self._given or not _same(frame.maps, self._maps):
             self._gate.reset()
         verdict = self._gate.look(pixels, threshold_levels=config.still_levels, max_skips=config.max_skips)
         self.counts.add(verdict)
         if not verdict.skip:
-            self._given, self._maps = given, _maps(frame)
+            self._given, self._maps = given, frame.maps
         return verdict.skip
 
 
@@ -126,11 +126,6 @@ def fewer(wish: Wish, steps: int) -> Wish:
     last = len(wish.t_index) - 1
     places = [round(k * last / max(steps - 1, 1)) for k in range(steps)]
     return replace(wish, t_index=tuple(wish.t_index[place] for place in places))
-
-
-def _maps(frame: Frame) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = getattr(frame, "maps", {})
-    return found
 
 
 def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

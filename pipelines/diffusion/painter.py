@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from realtime.core.clock import NS_PER_MS, Clock, MonotonicClock
 from realtime.core.costs import Costs
-from realtime.core.errors import ConfigError
+from realtime.core.errors import ConfigError, SessionError
 from realtime.core.frame import Stamp
 
 from .embedding import Embedding, Words
@@ -222,6 +222,7 @@ class Painter:
         way_SS2: Map | None = None,
         version: int = 0,
         in_one_go: bool = False,
+        features: Any = (),
     ) -> Trajectory:
         """Return the trajectory of a frame whose latent is `reference_1CHW`.
 
@@ -250,6 +251,7 @@ class Painter:
             kept_1CHW,
             version,
             in_one_go,
+            features,
         )
 
     def warm(self, batch: int, rows: int, size_px: int | None = None, kit: Kit | None = None) -> None:
@@ -274,9 +276,19 @@ class Painter:
             way.engine.warm(shapes | further)
         self._warmed.add((batch, rows, size_px, kit))
 
+    def is_warm(self, batch: int, rows: int, size_px: int, kit: Kit) -> bool:
+        """Tell whether `warm` would have nothing to do."""
+        return not kit.engine.info.builds or (batch, rows, size_px, kit) in self._warmed
+
     def build(self, work: Callable[[], T]) -> Future[T]:
-        """Run what takes long on the builder's thread, one after the other."""
-        return self._builder.submit(work)
+        """Run what takes long on the builder's thread, one after the other.
+
+        Raises SessionError once the painter is closed.
+        """
+        try:
+            return self._builder.submit(work)
+        except RuntimeError as error:
+            raise SessionError("The painter is closed.", hint="Start a new session.") from error
 
     def kit(self, key: Hashable, additions: Callable[[], Additions]) -> Kit:
         """Return the kit of `key`, made at first use; `additions` returns what it adds to the plain network.
@@ -297,13 +309,14 @@ class Painter:
         """Return what a session is told that paints with the kit of `key`."""
         return self._notes.get(key, ())
 
-    def check_size(self, size_px: int) -> None:
-        """Raise ConfigError for a side that the model cannot paint."""
-        if size_px % self.multiple_px:
-            raise ConfigError(
-                f"size_px = {size_px} does not fit this model.",
-                hint=f"Its pictures' side must be a multiple of {self.multiple_px}.",
-            )
+    def refusal(self, size_px: int) -> ConfigError | None:
+        """Return why the model cannot paint pictures of this side; None when it can."""
+        if size_px % self.multiple_px == 0:
+            return None
+        return ConfigError(
+            f"size_px = {size_px} does not fit this model.",
+            hint=f"Its pictures' side must be a multiple of {self.multiple_px}.",
+        )
 
     def blank(self, wish: Wish, size_px: int) -> tuple[Tensor, Tensor]:
         """Return the reference and the start of a frame that is painted from noise alone, (1, C, h, w) each.

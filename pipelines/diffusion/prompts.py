@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
-from .blend import Blend, blended
+from .blend import BAR, Blend, blended
 from .embedding import Embedding, Words
 
 
@@ -37,12 +37,13 @@ class PromptBook:
 
         What is not known is encoded here and now. Raises ConfigError for a blend that cannot be read.
         """
-        key = (text, how)
+        key = (text, how if BAR in text else "linear")
         with self._lock:
             if key in self._known:
                 self._known.move_to_end(key)
                 return self._known[key]
-        made = blended(text, how, self._alone)
+        # Parts are remembered too: to turn a weight encodes nothing.
+        made = blended(text, how, self.look_up) if BAR in text else self._encode(text)
         with self._lock:
             made = self._known.setdefault(key, made)  # another thread may have been quicker
             while len(self._known) > self._capacity:
@@ -53,12 +54,6 @@ class PromptBook:
         """Return the embeddings of both prompts; encodes them here and now if they are not known."""
         empty = None if negative.strip() else self._nothing()
         return Words(self.look_up(prompt, how), empty or self.look_up(negative, how))
-
-    def _alone(self, text: str) -> Embedding:
-        """Return the embedding of one part of a blend, or of a prompt that is none."""
-        with self._lock:
-            known = self._known.get((text, "linear"))
-        return known or self._encode(text)
 
     def later(self, work: Callable[[], None]) -> Future[None]:
         """Run `work` on the book's thread."""

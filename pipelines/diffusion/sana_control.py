@@ -27,7 +27,7 @@ def sana_additions(models: Sequence[str], painter: Painter, config: PaintConfig,
     from pipelines.engines.choose import choose
     from pipelines.models.store import digest, locate
 
-    from .folder import read_network
+    from .disk import read_network
     from .nets.sana_control import SanaControlInputs, SanaControlRows, sana_control_network, time_of
 
     nets = {}

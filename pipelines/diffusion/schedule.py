@@ -103,9 +103,12 @@ def linked(steps: Sequence[Step], below: Sequence[Step], sampler: str) -> Schedu
 
 
 def without_noise(schedule: Schedule) -> Schedule:
-    """Return the schedule whose later steps add no noise (StreamDiffusion's `do_add_noise=False`)."""
+    """Return the schedule whose later steps add no fresh noise (StreamDiffusion's `do_add_noise=False`).
+
+    Noise that a sampler keeps from step to step stays: "ddim" adds none, and is as before.
+    """
     first, *later = schedule
-    return (first, *(replace(step, kept=0.0, fresh=0.0) for step in later))
+    return (first, *(replace(step, fresh=0.0) for step in later))
 
 
 def _step(t: int, alpha: float, prediction: str) -> Step:

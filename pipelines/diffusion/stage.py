@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from realtime.core.clock import NS_PER_S
-from realtime.core.errors import SessionError
+from realtime.core.errors import ConfigError, SessionError
 from realtime.core.frame import Frame
 from realtime.core.stage import Emitted, StageContext, StageSpec
 
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 WARM_MORE_NS = 5 * NS_PER_S
 """Where one frame's shapes were ready sooner than this, those of two sessions are made ready too."""
+MORE_ROWS = 4
+"""And, while the first frames are painted, those of other steps and guidance."""
 SEEDS = 2**32
 
 
@@ -84,6 +86,11 @@ def paint_together(pairs: Sequence[tuple[Any, Any]]) -> list[list[Emitted]]:
             for stage in stages:
                 stage.reset()
     return [stage.emit(ones, pictures) for stage, ones in zip(stages, finished, strict=True)]
+
+
+def guidance_of(config: PaintConfig) -> Guidance:
+    """Return the guidance that settings ask for."""
+    return Guidance(config.guidance, config.guidance_scale, config.delta)
 
 
 class PaintStage:
@@ -165,10 +172,12 @@ class PaintStage:
                 size_px=wish.size_px,
                 report=ctx.report,
                 clock=ctx.clock,
+                behind=ctx.is_live,
             )
 
         painter: Painter = ctx.shared(key, make)
-        painter.check_size(wish.size_px)
+        if (refusal := painter.refusal(wish.size_px)) is not None:
+            raise refusal
         self._fitting = Fitting(painter, self._features, ctx.report)
         rows = self._rows()
         began_ns = ctx.clock.now_ns()
@@ -176,6 +185,7 @@ class PaintStage:
         if ctx.clock.now_ns() - began_ns < WARM_MORE_NS:
             fit = self._fit
             painter.build(lambda: painter.warm(2, 2 * rows, fit.size_px, fit.kit)).result()
+            self._fitting.prepare(range(1, MORE_ROWS + 1))
         self._prompter = Prompter(painter.book, wish.prompt, wish.negative_prompt, wish.blend)
         self._pace = Pace(painter, ctx.clock)
         self._place, painter.sessions = painter.sessions, painter.sessions + 1
@@ -183,13 +193,21 @@ class PaintStage:
         self.group = (key, id(painter))
 
     def configure(self, config: PaintConfig) -> None:
-        """Take new settings: live ones from the next frame on, the others at the next `open`."""
+        """Take new settings: live ones from the next frame on, the others at the next `open`.
+
+        Raises ConfigError for a size that the model cannot paint; the old one stays, all else is taken.
+        """
+        refusal: ConfigError | None = None
         if self._painter is not None and config.size_px != self._config.size_px:
-            self._painter.check_size(config.size_px)
+            refusal = self._painter.refusal(config.size_px)
+        if refusal is not None:
+            config = config.model_copy(update={"size_px": self._config.size_px})
         self._config = config
         self.version += 1
         if self._prompter is not None:
             self._prompter.want(config.prompt, config.negative_prompt, config.blend)
+        if refusal is not None:
+            raise refusal  # all else was taken
 
     def process(self, item: Frame | None) -> Sequence[Emitted]:
         """Take a frame in (or none) and one step of all frames in flight; return what is finished."""
@@ -212,6 +230,8 @@ class PaintStage:
         if self._painter is not None:
             self._painter.sessions -= 1
         self._pace = None
+        if self._fitting is not None:
+            self._fitting.cancel()
         self._painter = self._prompter = self._told = self.group = None
         self._fitting = self._fit = None
 
@@ -259,8 +279,8 @@ class PaintStage:
         if latent_1CHW is None:
             latent_1CHW, start_1CHW = painter.blank(wish, fit.size_px)
         draft = Draft(frame, wish, words, latent_1CHW, start_1CHW, None if start_1CHW is None else 1.0)
-        draft.size_px, draft.kit, draft.report = fit.size_px, fit.kit, self._ctx.report
         draft.levels = painter.levels
+        draft.size_px, draft.kit, draft.report = fit.size_px, fit.kit, self._ctx.report
         self._features.draft(draft, config, fit.features)
         trajectory = painter.start(
             frame.stamp,
@@ -268,7 +288,7 @@ class PaintStage:
             draft.reference_1CHW,
             draft.words,
             draft.wish,
-            self._guidance(),
+            guidance_of(fit.config),
             kit=fit.kit,
             painted=draft.painted,
             start_1CHW=draft.start_1CHW,
@@ -278,6 +298,7 @@ class PaintStage:
             way_SS2=draft.way_SS2,
             version=self.version,
             in_one_go=self.pace.in_one_go,
+            features=fit.features,
         )
         self.batch.admit(trajectory)
 
@@ -289,8 +310,7 @@ class PaintStage:
             if isinstance(one, Trajectory):
                 self._shown = pictures[id(one)]
                 self.pace.came_out(one.stamp.age_ms(self._ctx.clock.now_ns()))
-                if self._fit is not None:
-                    self._features.finished(one, self._config, self._fit.features)
+                self._features.finished(one, self._config, one.features)
             else:
                 note = one.note
             assert self._shown is not None  # an echo follows a painted frame
@@ -300,6 +320,7 @@ class PaintStage:
     def _wish(self, seq: int, time_s: float | None = None) -> Wish:
         """Return the noise levels and noise of frame number `seq`, shown at `time_s`."""
         config = self._config
+        ready = config if self._fit is None else self._fit.config
         seeds = Seeds(config.seed, config.seed_to, config.seed_blend)
         if time_s is not None:
             seeds = self._transition.seeds(seeds, time_s, config.transition_s)
@@ -307,21 +328,18 @@ class PaintStage:
             seeds = Seeds((seeds.seed + seq) % SEEDS, (seeds.to + seq) % SEEDS, seeds.share)
         from_noise = config.start_from == "noise"
         return Wish(
-            config.steps,
+            ready.steps,
             1.0 if from_noise else config.strength,
-            indices(config.t_index),
+            indices(ready.t_index),
             "" if config.sampler == "auto" else config.sampler,
             config.add_noise,
             seeds,
         )
 
     def _rows(self) -> int:
-        """Return the rows of a tick with all frames in flight."""
-        return self._guidance().row_count(len(self._wish(0)))
-
-    def _guidance(self) -> Guidance:
+        """Return the rows of a tick with all frames in flight, as the newest settings have it."""
         config = self._config
-        return Guidance(config.guidance, config.guidance_scale, config.delta)
+        return guidance_of(config).row_count(len(indices(config.t_index)) or config.steps)
 
     def _words(self) -> Words:
         """Return the newest words that are ready; tell once if the model has no room for all of them."""

@@ -47,7 +47,8 @@ def advance(model: Denoiser, trajectories: Iterable[Trajectory]) -> None:
 
 def _advance_alike(model: Denoiser, group: Sequence[Trajectory]) -> None:
     rows = [Row(one, row, bool(k)) for one in group for k, row in enumerate(one.embeddings())]
-    outputs = model.denoise(rows).split(1)
+    # Copied: a clean estimate may be the output itself, and a frame may keep it for longer than one call.
+    outputs = model.denoise(rows).clone().split(1)
     at = 0
     for one in group:
         count = len(one.embeddings())

@@ -6,7 +6,7 @@ chosen over the others. Both are facts of the engine, so they travel with it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -55,6 +55,12 @@ class Network:
     """sha256 of the weights and configs that it was made from; part of every cache key."""
     couples_rows: bool = False
     """Whether a row's output depends on the other rows of its call, so that a batch must not be split."""
+    calibration: Callable[[], Iterable[Mapping[str, torch.Tensor]]] | None = None
+    """Gives inputs as they come from real pictures, for back ends that round to int8 by what they see: the
+    same ones each time. None where nobody brought any."""
+    shown: Callable[[torch.Tensor], torch.Tensor] | None = None
+    """Turns its first output to what a person sees, e.g. by decoding a latent: there int8 is judged. None
+    where the output is that itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +68,9 @@ class EngineInfo:
     """Say what an engine is and how it came to be chosen."""
 
     backend: str
-    """"openvino" or "torch"."""
+    """"openvino", "torch", "torch-compile" or "tensorrt"."""
     precision: str
-    """"fp32" or "bf16"."""
+    """"fp32", "bf16", "fp16" or "int8"."""
     device: str
     """"cpu" or "cuda"."""
     versions: str
@@ -73,10 +79,12 @@ class EngineInfo:
     """One sentence: why this one."""
     refused: tuple[tuple[str, str], ...] = ()
     """Back ends that were tried before, each with the reason why it was not taken."""
+    builds: bool = True
+    """Whether new shapes take time to prepare."""
 
 
 class Engine(Protocol):
-    """Run a network. One thread at a time; any number of shapes."""
+    """Run a network. One thread at a time; any number of shapes. `warm` may be called from another thread."""
 
     info: EngineInfo
 
@@ -92,6 +100,9 @@ class Engine(Protocol):
 
     def warm(self, shapes: Shapes) -> None:
         """Build what these input shapes need, so that the first run is as fast as the next.
+
+        It may come from a thread of its own while pictures are painted, so a run of other shapes must not
+        wait for what it builds.
 
         Raises EngineError for shapes that do not fit, EngineBuildFailed when the back end cannot build them.
         """

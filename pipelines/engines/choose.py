@@ -14,19 +14,21 @@ from typing import TYPE_CHECKING, Protocol
 
 from realtime.core.errors import ConfigError, EngineBuildFailed, EngineError, EngineUnavailable
 
-from . import parity
+from . import auto, parity
 from .base import Engine, Network, Report
 
 if TYPE_CHECKING:
     import torch
 
-ORDER: Mapping[str, tuple[str, ...]] = {"cpu": ("openvino", "torch"), "cuda": ("tensorrt", "torch")}
+ORDER: Mapping[str, tuple[str, ...]] = {"cpu": ("openvino", "onnx", "torch"), "cuda": ("tensorrt", "torch")}
 AUTO_PRECISION: Mapping[str, str] = {"cpu": "fp32", "cuda": "bf16"}
-PRECISIONS = ("auto", "fp32", "bf16")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
 HINTS = {
     "openvino": "Install it with `pip install openvino`, or use engine = torch.",
-    "tensorrt": "Use engine = torch, which runs on the GPU.",
+    "onnx": "Install it with `pip install onnxruntime onnx onnxscript`, or use engine = torch.",
+    "tensorrt": "Install it with `pip install tensorrt-rtx onnx onnxscript`, or use engine = torch.",
     "torch": "See `python -m app doctor`.",
+    "torch-compile": "Use engine = torch, or auto.",
 }
 # What back ends are known to raise while imported, built or run. Any other error is a fault of this house.
 FAULTS = (
@@ -58,50 +60,55 @@ def choose(
     report: Report = lambda sentence: None,
     device: str | None = None,
     builders: Mapping[str, Builder] | None = None,
+    has_bf16: bool | None = None,
 ) -> Engine:
     """Return the engine that serves this network here, checked against torch on `example`.
 
     `wanted` is "auto" or a back end's name; `device` is "cpu" or "cuda" (default: what torch has); `builders`
-    stands in for the built-in back ends. Raises ConfigError for an unknown name, EngineUnavailable or
-    EngineBuildFailed when the named back end, or every one of them, was refused.
+    stands in for the built-in back ends, `has_bf16` for what the processor says. Raises ConfigError for an
+    unknown name, EngineUnavailable or EngineBuildFailed when the named back end, or every one of them, was
+    refused.
     """
-    device = device or _device()
-    order = ORDER[device] if wanted == "auto" else (wanted,)
+    device = device or default_device()
     known = builders if builders is not None else BUILT_IN
+    order = [name for name in ORDER[device] if name in known] if wanted == "auto" else [wanted]
     if wanted != "auto" and wanted not in known:
         raise ConfigError(f'There is no engine "{wanted}".', hint=f"Known: auto, {', '.join(known)}.")
     if precision not in PRECISIONS:
         raise ConfigError(f'There is no precision "{precision}".', hint=f"Known: {', '.join(PRECISIONS)}.")
-    used = AUTO_PRECISION[device] if precision == "auto" else precision
     reference: dict[str, torch.Tensor] = {}
     refused: list[tuple[str, EngineError]] = []
-    for name in order:
-        report(f"Preparing {network.name} with {name}.")
+    can_bf16 = auto.has_bf16() if has_bf16 is None else has_bf16
+    for one in auto.tries(order, precision, AUTO_PRECISION[device], can_bf16):
+        report(f"Preparing {network.name} with {one.label}.")
         try:
-            engine, says = _attempt(name, known[name], network, used, device, example, reference, report)
+            build = known[one.backend]
+            engine, says = _attempt(one, build, network, device, example, reference, report)
         except EngineError as error:
-            refused.append((name, error))
-            report(f"{name} was not taken for {network.name}: {error.message}")
+            refused.append((one.label, error))
+            report(f"{one.label} was not taken for {network.name}: {error.message}")
             continue
         reasons = tuple((other, error.message) for other, error in refused)
-        engine.info = replace(engine.info, why=_why(name, wanted, says, reasons), refused=reasons)
+        engine.info = replace(
+            engine.info, why=_why(one.backend, wanted, f"{one.says} {says}".strip(), reasons), refused=reasons
+        )
         return engine
     raise _refusal(network, wanted, refused)
 
 
 def _attempt(
-    name: str,
+    one: auto.Try,
     build: Builder,
     network: Network,
-    precision: str,
     device: str,
     example: Mapping[str, torch.Tensor],
     reference: dict[str, torch.Tensor],
     report: Report,
 ) -> tuple[Engine, str]:
     """Build one engine and pass it through the gate; EngineError says why not."""
+    name = one.backend
     try:
-        engine = build(network, precision=precision, device=device, report=report)
+        engine = build(network, precision=one.precision, device=device, report=report)
     except ImportError as error:
         raise EngineUnavailable(f"{name} is not installed or cannot be imported: {error}.") from error
     except OSError as error:
@@ -114,7 +121,7 @@ def _attempt(
         seen = engine.run(**example)
         if not reference:
             reference.update(parity.reference_of(network, example))
-        verdict = parity.compare(seen, reference, engine.info.precision)
+        verdict = parity.compare(seen, reference, engine.info.precision, one.tolerance)
     except EngineError:
         engine.close()
         raise
@@ -153,7 +160,8 @@ def _first_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {text[0].rstrip('.')}" if text else type(error).__name__
 
 
-def _device() -> str:
+def default_device() -> str:
+    """Return "cuda" where torch sees a GPU, else "cpu"."""
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
@@ -171,14 +179,10 @@ def _late(module: str) -> Builder:
     return build
 
 
-def _tensorrt(
-    network: Network, *, precision: str, device: str, report: Report = lambda sentence: None
-) -> Engine | None:
-    raise EngineUnavailable("The TensorRT back end is not part of this version.", hint=HINTS["tensorrt"])
-
-
 BUILT_IN: Mapping[str, Builder] = {
     "openvino": _late("pipelines.engines.openvino_engine"),
+    "onnx": _late("pipelines.engines.onnx_engine"),
     "torch": _late("pipelines.engines.torch_engine"),
-    "tensorrt": _tensorrt,
+    "torch-compile": _late("pipelines.engines.torch_compile_engine"),
+    "tensorrt": _late("pipelines.engines.tensorrt_engine"),
 }

@@ -65,6 +65,18 @@ def _plain(value: object) -> str:
     return json.dumps(value, sort_keys=True)
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Describe one engine on the shelf."""
+
+    key: str
+    recipe: Mapping[str, object]
+    """The fields of `Recipe`, as JSON has them."""
+    bytes: int
+    used_at_s: float
+    """When it was last made or used, seconds since 1970."""
+
+
 class Shelf:
     """Keep engines as `<key>.bin` with `<key>.json` beside, both written by a temporary file and a rename."""
 
@@ -101,6 +113,19 @@ class Shelf:
         except OSError as error:
             return f"{self.folder} cannot be written: {error.strerror or error}."
         return ""
+
+    def contents(self) -> list[Kept]:
+        """Return what is kept here, the last used first. What has no readable JSON beside is left out."""
+        found = []
+        for path in self.folder.glob("*.json"):
+            try:
+                recipe = json.loads(path.read_text(encoding="utf-8"))
+                status = path.with_suffix(".bin").stat()
+            except (OSError, ValueError):
+                continue
+            if isinstance(recipe, dict):
+                found.append(Kept(path.stem, recipe, status.st_size, status.st_mtime))
+        return sorted(found, key=lambda kept: kept.used_at_s, reverse=True)
 
     def why_missing(self, recipe: Recipe) -> str:
         """Say what changed since an engine of the same network and options was kept; empty for a new one."""

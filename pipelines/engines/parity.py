@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
     from .base import Network
 
-TOLERANCE: Mapping[str, float] = {"fp32": 1e-3, "bf16": 6e-2, "fp16": 2e-2}
+TOLERANCE: Mapping[str, float] = {"fp32": 1e-3, "bf16": 6e-2, "fp16": 2e-2, "int8": 1e-1}
 """Largest relative error (L2 of the difference by L2 of the reference). Measured for small UNets and
-autoencoders: OpenVINO fp32 2e-6, torch bf16 1.4e-2, OpenVINO bf16 to 4.9e-2; a dropped input above 1e-1."""
+autoencoders: OpenVINO fp32 2e-6, torch bf16 1.4e-2, OpenVINO bf16 to 4.9e-2, int8 2e-2 to 8e-2 on random
+inputs that it was not calibrated for (it has a gate of its own on real ones); a dropped input above 1e-1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +34,13 @@ class Verdict:
 
 
 def compare(
-    got: Mapping[str, torch.Tensor] | None, reference: Mapping[str, torch.Tensor], precision: str
+    got: Mapping[str, torch.Tensor] | None,
+    reference: Mapping[str, torch.Tensor],
+    precision: str,
+    tolerance: float | None = None,
 ) -> Verdict:
-    """Compare an engine's outputs with torch's, by name."""
-    tolerance = TOLERANCE[precision]
+    """Compare an engine's outputs with torch's, by name; `tolerance` stands in for that of the precision."""
+    tolerance = TOLERANCE[precision] if tolerance is None else tolerance
     worst, where = 0.0, ""
     for name, expected in reference.items():
         seen = None if got is None else got.get(name)

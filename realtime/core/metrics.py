@@ -110,6 +110,8 @@ class StageSnapshot:
     lane: str
     frames: int
     """Results given, passed-through ones among them."""
+    noted: int
+    """Of these, results with a note: repeated or passed through, not made anew."""
     dropped: int
     """Samples that were replaced by newer ones before the stage could take them."""
     errors: int

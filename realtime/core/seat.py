@@ -73,6 +73,7 @@ class Seat:
         self._spent_ms = 0.0
         self._message = ""
         self._results = Counter("results_total")
+        self._noted = Counter("noted_total")
         self._errors = Counter("errors_total")
         self._work_ms = Histogram("work_ms", clock=clock)
         self._wait_ms = Histogram("wait_ms", clock=clock)
@@ -100,6 +101,7 @@ class Seat:
             name=self.name,
             lane=self.spec.lane,
             frames=self._results.value,
+            noted=self._noted.value,
             dropped=self.inbox.stats().dropped,
             errors=self._errors.value,
             work_ms_p50=self._work_ms.quantile(0.5),
@@ -268,6 +270,7 @@ class Seat:
     def _bring(self, result: Result[Any]) -> None:
         if result.error is None:
             self._results.add()
+            self._noted.add(bool(result.note))
             self._age_ms.observe(result.stamp.age_ms(self._clock.now_ns()))
         for outlet in self._outlets:
             outlet.offer(result)

@@ -70,6 +70,8 @@ class StageContext:
     """`shared(key, make)` gives the one object of that key, made at first use: engines, not stream state."""
     report: Callable[[str], None] = lambda sentence: None
     """Tell the person who watches what is going on ("building the engine, about 20 s")."""
+    is_live: bool = False
+    """Whether somebody watches: what takes long may be built while the session runs on something else."""
 
 
 class Stage(Protocol[C]):

@@ -81,5 +81,5 @@ def test_the_painter_s_looks_and_live_fields() -> None:
     assert len(vocabulary.looks) >= 4
     fields = Registry().config("paint").model_fields
     live = {name for name, described in fields.items() if is_live(described)}
-    assert {"prompt", "strength", "steps", "seed"} <= live
-    assert not live & {"model", "size_px", "engine", "precision"}
+    assert {"prompt", "strength", "steps", "seed", "size_px"} <= live
+    assert not live & {"model", "engine", "precision"}

@@ -46,7 +46,7 @@ def test_a_picture_goes_in_and_comes_out_painted(house: House) -> None:
     assert wiring.engine() == {"name": "numpy", "why": "it is only a subtraction"}
     assert wiring.size_px() == 64
     figures = wiring.figures()
-    assert set(figures) == {"age_p50_ms", "age_p95_ms", "fps", "dropped", "wait_ms", "work_ms"}
+    assert set(figures) == {"age_p50_ms", "age_p95_ms", "fps", "repeated", "dropped", "wait_ms", "work_ms"}
     assert figures["age_p95_ms"] > 0
     wiring.close()
     with pytest.raises(ChannelClosed):

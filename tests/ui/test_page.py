@@ -60,6 +60,18 @@ def test_advanced_fields_are_behind_the_fold_and_the_main_ones_are_not() -> None
         assert not (extra.get("advanced") and name in MAIN_KNOBS), name  # type: ignore[union-attr]
 
 
+def test_fields_of_a_group_share_a_fold_and_those_without_one_come_first() -> None:
+    found = ids(build(PaintPort()))
+    folds = [name for name in found if name.startswith("vs-group-")]
+    assert folds == [f"vs-group-{name}" for name in ("blending", "guidance", "noise", "pace", "model")]
+    for name, field in PaintConfig.model_fields.items():
+        extra = field.json_schema_extra or {}
+        if "group" in extra:
+            fold = found[f"vs-group-{extra['group'].lower()}"]  # type: ignore[index, union-attr]
+            assert found[f"knob-{name.replace('_', '-')}"].parent in (fold, *fold.children), name
+    assert not [name for name in ids(build(StudioPort())) if name.startswith("vs-group-")]
+
+
 def test_open_vocabulary_shows_neither_looks_nor_words() -> None:
     found = ids(build(StudioPort(Vocabulary(is_open=True))))
     assert not found["vs-strip"].visible

@@ -122,3 +122,48 @@ def test_choosing_a_strength(prompt: str, word: str, after: str) -> None:
 def test_a_choice_made_twice_changes_nothing_more() -> None:
     once = with_mood(with_look("pencil", "oil", WORDS), "dark", WORDS)
     assert with_mood(with_look(once, "oil", WORDS), "dark", WORDS) == once
+
+
+BLEND = "slightly oil painting, warm:0.3 | pencil sketch:0.7 | dragons"
+
+
+def test_each_part_of_a_blend_is_read_alone() -> None:
+    assert kinds(BLEND) == [
+        ("slightly", "strength"),
+        ("oil painting", "look"),
+        ("warm", "mood"),
+        ("0.3", "weight"),
+        ("|", "bar"),
+        ("pencil sketch", "look"),
+        ("0.7", "weight"),
+        ("|", "bar"),
+        ("dragons", "unknown"),
+    ]
+    assert [span.text for span in read("oil | painting", WORDS).spans] == ["oil", "|", "painting"]  # no look
+    assert read("pencil | dragons", WORDS).unknown == ("dragons",)
+    for span in read(BLEND, WORDS).spans:
+        assert span.text in BLEND[span.start : span.stop]
+
+
+def test_the_heaviest_part_of_a_blend_is_what_the_chips_show() -> None:
+    assert read("oil painting, warm:0.3 | pencil sketch:0.7", WORDS).look == "pencil"
+    assert read("oil painting, warm:0.3 | pencil sketch:0.7", WORDS).mood == ""
+    assert read("van gogh | pencil sketch:0.2", WORDS).mood == "warm"
+    assert read("oil painting | pencil sketch", WORDS).look == "oil"  # the first one if equal
+    assert read("pencil:2", WORDS).unknown == ("2",)  # without a bar a number is a word
+
+
+def test_a_click_edits_the_heaviest_part_and_keeps_the_others_with_their_weights() -> None:
+    blend = "oil painting, warm:0.3 | slightly pencil sketch:0.7"
+    assert with_look(blend, "neon", WORDS) == "oil painting, warm:0.3 | slightly neon lines:0.7"
+    assert with_mood(blend, "cool", WORDS) == "oil painting, warm:0.3 | slightly pencil sketch, cool:0.7"
+    assert with_strength(blend, "", WORDS) == "oil painting, warm:0.3 | pencil sketch:0.7"
+    assert with_mood(blend, "cool", WORDS, "cool blue").endswith("pencil sketch, cool blue:0.7")
+    assert with_look("dragons|neon", "oil", WORDS, "thick brush strokes") == "thick brush strokes | neon"
+
+
+@pytest.mark.parametrize("prompt", ["|", "a |", "| b", " | | ", "a:|b:2", "a:-1|b", "a:" + "9" * 400 + "|b"])
+def test_whatever_is_typed_on_the_way_to_a_blend_is_read(prompt: str) -> None:
+    assert all(span.text.strip() for span in read(prompt, WORDS).spans)
+    for look in ("oil", "neon"):
+        assert read(with_look(prompt, look, WORDS), WORDS).look == look

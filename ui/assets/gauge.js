@@ -13,6 +13,7 @@ class Gauge {
   show(stats) {
     this.root.dataset.has = "figures";
     this._fact("fps", stats.fps, (value) => value.toFixed(1));
+    this._fact("repeated", stats.repeated, (value) => value.toLocaleString("en"));
     this._fact("dropped", stats.dropped, (value) => value.toLocaleString("en"));
     this._fact("rtt", stats.rtt_ms, (value) => `${Math.round(value)} ms`);
     if (Number.isFinite(stats.age_p95_ms)) this._age(stats.age_p95_ms);
@@ -30,7 +31,7 @@ class Gauge {
     this.ages = [];
     this.find("polyline").setAttribute("points", "");
     this.find(".vs-age-ms").textContent = NOTHING;
-    for (const fact of ["fps", "dropped", "rtt"]) this.find(`[data-fact="${fact}"]`).textContent = NOTHING;
+    for (const fact of ["fps", "repeated", "dropped", "rtt"]) this.find(`[data-fact="${fact}"]`).textContent = NOTHING;
     this._bar([undefined, undefined, undefined]);
   }
 

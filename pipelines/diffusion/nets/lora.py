@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from pipelines.diffusion.folder import LoraFile, read_lora
 from pipelines.diffusion.kits import Row
+from pipelines.diffusion.lora_files import LoraFile, read_lora
 from pipelines.engines.base import TensorSpec
 from pipelines.engines.networks import Plain, sharing_copy
 from pipelines.models.checksums import sum_of

@@ -33,8 +33,16 @@ class Hint:
     scale: float
     picture: Any
     """(H, W, 3) uint8, of the painted picture's size."""
+    begin: float = 0.0
+    """Share of the frame's steps after which it begins to act."""
+    end: float = 1.0
     latent_1CHW: torch.Tensor | None = None
     """What the autoencoder makes of it; filled at its first step."""
+
+    def scale_at(self, index: int, steps: int) -> float:
+        """Return how strongly it acts in step `index` of `steps`; 0 outside its share, as in diffusers."""
+        acts = index / steps >= self.begin and (index + 1) / steps <= self.end
+        return self.scale if acts else 0.0
 
 
 class SanaControlNet(nn.Module):  # type: ignore[misc] # torch is not followed
@@ -154,23 +162,18 @@ class SanaControlRows:
             for name, shape in self._residuals(len(rows), latent.shape[-1]).items()
         }
         for model, (_, engine) in self._nets.items():
-            shown = [
-                (k, hint)
-                for k, row in enumerate(rows)
-                for hint in row.trajectory.extras.get(NAME, ())
-                if hint.model == model and hint.scale
-            ]
+            shown = [(k, hint, scale) for k, row in enumerate(rows) for hint, scale in _shown(row, model)]
             if not shown:
                 continue
-            places = torch.tensor([k for k, _ in shown], device=latent.device)
+            places = torch.tensor([k for k, _, _ in shown], device=latent.device)
             given = engine.run(
                 latent=latent[places],
-                emb=torch.cat([self._time(model, rows[k].trajectory.step.t) for k, _ in shown]),
+                emb=torch.cat([self._time(model, rows[k].trajectory.step.t) for k, _, _ in shown]),
                 context=named["context"][places],
                 mask=named["mask"][places],
-                hint=torch.cat([self._latent(hint) for _, hint in shown]),
+                hint=torch.cat([self._latent(hint) for _, hint, _ in shown]),
             )
-            scales = torch.tensor([hint.scale for _, hint in shown], device=latent.device)
+            scales = torch.tensor([scale for _, _, scale in shown], device=latent.device)
             for name, total in sums.items():
                 total.index_add_(0, places, given[name].to(total) * scales[:, None, None, None])
         return sums
@@ -202,3 +205,14 @@ class SanaControlRows:
         if hint.latent_1CHW is None:
             hint.latent_1CHW = self._encode([hint.picture]).clone()
         return hint.latent_1CHW
+
+
+def _shown(row: Row, model: str) -> list[tuple[Hint, float]]:
+    """Return the hints that a row shows to a net, with the scale at its step; those at 0 are left out."""
+    one = row.trajectory
+    scales = [
+        (hint, hint.scale_at(one.index, len(one.schedule)))
+        for hint in one.extras.get(NAME, ())
+        if hint.model == model
+    ]
+    return [(hint, scale) for hint, scale in scales if scale]

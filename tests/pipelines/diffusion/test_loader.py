@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from pipelines.diffusion import folder as folders
 from pipelines.diffusion.loader import load_painter
+from pipelines.diffusion.lora_files import fuse_loras
 from pipelines.diffusion.painter import Painter
 from realtime.core.errors import ConfigError, ModelCorrupt, ModelError
 from tests.pipelines.diffusion.vocabulary import ATOL, SIDE, Oracle, picture
@@ -108,7 +109,7 @@ def test_a_lora_is_added_into_the_weights(sd: Path) -> None:
     edit(sd / "vitascope.json", loras=[{"file": "lora/lcm.v1.safetensors", "scale": 0.7}])
     reports: list[str] = []
     parts = folders.read(sd)
-    assert folders.fuse_loras(parts, sd) == ("lcm.v1",)
+    assert fuse_loras(parts, sd) == ("lcm.v1",)
     for name, layer in plain.named_modules():
         if getattr(layer, "weight", None) is not None:
             fused = parts.unet.get_submodule(name).weight
@@ -148,7 +149,7 @@ def test_a_lora_in_kohyas_key_names_is_understood(sd: Path) -> None:
     save_file(kohya, sd / "kohya.safetensors")
     edit(sd / "vitascope.json", loras=[{"file": "kohya.safetensors"}])
     parts = folders.read(sd)
-    folders.fuse_loras(parts, sd)
+    fuse_loras(parts, sd)
     for name, change in added.items():
         seen = parts.unet.get_submodule(name).weight - plain.get_submodule(name).weight
         assert (seen - 0.5 * change).abs().max() < 1e-5

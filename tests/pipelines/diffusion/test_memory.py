@@ -80,6 +80,7 @@ def test_it_is_updated_once_in_so_many_pictures(house: Stages) -> None:
     assert same == [True, True, False, True, True, False]
 
 
+@pytest.mark.slow
 def test_its_size_is_what_was_said_and_does_not_grow_in_200_pictures(house: Stages) -> None:
     house.reports.clear()
     stage = house.open(**ON)

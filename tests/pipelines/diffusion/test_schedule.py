@@ -157,6 +157,11 @@ def test_listed_levels_at_the_usual_strength_are_the_list() -> None:
     assert levels.timesteps(3, 0.5) == (139, 79, 19)
 
 
+def test_levels_may_be_listed_for_pictures_from_noise_alone() -> None:
+    levels = Levels(ALPHAS, "epsilon", table={1: (800,)}, listed_at=1.0)
+    assert [levels.timesteps(1, strength) for strength in (1.0, 0.5)] == [(800,), (400,)]
+
+
 def test_a_list_without_the_number_of_steps_is_drawn_out() -> None:
     assert listed({1: (59,)}, 3) == (59, 39, 19)
     assert listed({2: (900, 100)}, 4) == (900, 633, 367, 100)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -62,6 +62,67 @@ def drawn(module: str, given: Sequence[torch.Tensor]) -> Iterator[None]:
         place.randn_tensor = real
 
 
+def walk(
+    x: torch.Tensor,
+    noise: torch.Tensor,
+    timesteps: Sequence[int],
+    levels: Sequence[tuple[float, float]],
+    network: Callable[[int, torch.Tensor, int], torch.Tensor],
+    mode: str = "none",
+    scale: float | None = None,
+    delta: float = 1.0,
+    sampler: str = "lcm",
+    between: Sequence[tuple[float, float]] = (),
+    own: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """Return what StreamDiffusion makes of one frame's noised latent, in the words of its paper and code.
+
+    Residual guidance carries the *stock noise* from step to step, by the recursion that the code has (and not
+    by the anchor that ours has). `network(which, x, t)` gives the predicted noise of the prompt (0) or the
+    negative prompt (1); `noise` is what each step is noised with, the first of it also the first stock noise.
+
+    The samplers "ddim" and "tcd" are by their papers: DDIM keeps the guided noise; TCD goes with it to the
+    level `between` two steps (a and b, one a step) and from there with fresh noise. They have no recursion:
+    their stock noise is by the paper's equation 5, of the frame's `own` latent or of the negative prompt's
+    first estimate.
+    """
+    w = 1.0 if scale is None else scale
+    stock = noise[:1]
+    if own is not None:
+        stock = (x - levels[0][0] * own) / levels[0][1]
+    for i, (t, (a, b)) in enumerate(zip(timesteps, levels, strict=True)):
+        scaled = 10.0 * t
+        c_skip, c_out = 0.25 / (scaled**2 + 0.25), scaled / (scaled**2 + 0.25) ** 0.5
+        eps = network(0, x, t)
+        if mode == "onetime" and i == 0:
+            stock = network(1, x, t)
+            own = (x - b * stock) / a
+        if w == 1.0 or mode == "none":
+            pass
+        elif mode == "full":
+            other = network(1, x, t)
+            eps = other + w * (eps - other)
+        else:
+            eps = delta * stock + w * (eps - delta * stock)
+        if sampler != "lcm":
+            clean = (x - b * eps) / a
+            if i + 1 < len(levels):
+                assert own is not None
+                (next_a, next_b), (mid_a, mid_b) = levels[i + 1], between[i + 1]
+                reached = next_a / mid_a * (mid_a * clean + mid_b * eps)
+                fresh = max(1 - (next_a / mid_a) ** 2, 0.0) ** 0.5 * noise[i + 1 : i + 2]
+                x = next_a * clean + next_b * eps if sampler == "ddim" else reached + fresh
+                stock = (x - next_a * own) / next_b
+            continue
+        clean = c_out * (x - b * eps) / a + c_skip * x
+        if i + 1 < len(levels):
+            next_a, next_b = levels[i + 1]
+            residue = c_out * b * (stock - eps) / a + c_skip * b * stock
+            stock = noise[i + 1 : i + 2] + next_a / next_b * residue
+            x = next_a * clean + next_b * noise[i + 1 : i + 2]
+    return clean
+
+
 @dataclass
 class Oracle:
     """Paint one frame alone, step after step, with the model's parts as diffusers runs them."""
@@ -101,31 +162,54 @@ class Oracle:
     def paint(
         self,
         pixels: np.ndarray,
-        prompt: str,
+        prompt: str | torch.Tensor,
         timesteps: Sequence[int],
         *,
         seed: int = 2,
         guidance_scale: float | None = None,
-        negative: str = "",
+        negative: str | torch.Tensor = "",
         no_noise: bool = False,
+        mode: str = "full",
+        delta: float = 1.0,
+        noise: torch.Tensor | None = None,
+        from_noise: bool = False,
+        renoise: bool = True,
+        sampler: str = "lcm",
+        eta_tcd: float = 0.3,
     ) -> torch.Tensor:
-        """Return the clean latent after the last step, (1, C, h, w)."""
-        clean = self.latent(pixels)
-        noise = self.noise(seed, len(timesteps), clean.shape[1:]) * (0.0 if no_noise else 1.0)
-        for t, eta in zip(timesteps, noise, strict=True):
-            alpha = self.alpha(t)
-            x = alpha**0.5 * clean + (1 - alpha) ** 0.5 * eta[None]
-            out = self.parts.unet(x, torch.tensor([t]), self.context(prompt)).sample
-            if guidance_scale is not None:
-                other = self.parts.unet(x, torch.tensor([t]), self.context(negative)).sample
-                out = other + guidance_scale * (out - other)
-            if self.prediction == "epsilon":
-                out = (x - (1 - alpha) ** 0.5 * out) / alpha**0.5
-            elif self.prediction == "v_prediction":
-                out = alpha**0.5 * x - (1 - alpha) ** 0.5 * out
-            scaled = 10.0 * t
-            clean = scaled / (scaled**2 + 0.25) ** 0.5 * out + 0.25 / (scaled**2 + 0.25) * x
-        return clean
+        """Return the clean latent after the last step, (1, C, h, w).
+
+        Prompts may be given as contexts. `noise` stands in for that of `seed`; `renoise` is the reference's
+        `do_add_noise`, and `from_noise` begins with the noise itself.
+        """
+        own = self.latent(pixels) * (0.0 if from_noise else 1.0)
+        eta = self.noise(seed, len(timesteps), own.shape[1:]) if noise is None else noise
+        levels = [self.level(t) for t in timesteps]
+        (a, b), *_ = levels
+        start = eta[:1] if from_noise else a * own + b * eta[:1] * (0.0 if no_noise else 1.0)
+        words = [self.context(one) if isinstance(one, str) else one for one in (prompt, negative)]
+
+        def network(which: int, x: torch.Tensor, t: int) -> torch.Tensor:
+            return self.epsilon(self.parts.unet(x.float(), torch.tensor([t]), words[which]).sample, x, t)
+
+        again = eta * (0.0 if no_noise else 1.0)
+        again = again if renoise else torch.cat([again[:1], 0 * again[1:]])
+        between = [self.level(int((1 - eta_tcd) * t)) for t in timesteps]
+        known = own if sampler != "lcm" or from_noise else None
+        return walk(
+            start, again, timesteps, levels, network, mode, guidance_scale, delta, sampler, between, known
+        )
+
+    def level(self, t: int) -> tuple[float, float]:
+        """Return a and b of x = a * clean + b * noise."""
+        return self.alpha(t) ** 0.5, (1 - self.alpha(t)) ** 0.5
+
+    def epsilon(self, out: torch.Tensor, x: torch.Tensor, t: int) -> torch.Tensor:
+        """Return the noise that the network's output means at `x`."""
+        a, b = self.level(t)
+        if self.prediction == "sample":
+            return (x - a * out) / b
+        return a * out + b * x if self.prediction == "v_prediction" else out
 
     @torch.no_grad()
     def decode(self, latent: torch.Tensor) -> np.ndarray:

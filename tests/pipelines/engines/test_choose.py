@@ -48,6 +48,10 @@ def answers(answer):
     return lambda network, **options: Faulty(answer)
 
 
+def twice(x):
+    return {"y": x * 2}
+
+
 def fails_to_run(x):
     raise RuntimeError("the primitive descriptor is\nnot what it was")
 
@@ -85,6 +89,7 @@ def test_a_broken_back_end_is_passed_over_with_its_reason(fault):
         example=EXAMPLE,
         report=told.append,
         device="cpu",
+        has_bf16=False,
         builders={"openvino": build, "torch": torch_engine.build},
     )
     assert engine.info.backend == "torch"
@@ -123,6 +128,7 @@ def test_a_refused_engine_is_closed():
         nets.doubler(),
         example=EXAMPLE,
         device="cpu",
+        has_bf16=False,
         builders={"openvino": build, "torch": torch_engine.build},
     )
     assert made[0].is_closed
@@ -131,15 +137,24 @@ def test_a_refused_engine_is_closed():
 def test_when_all_are_refused_each_reason_is_told():
     builders = {"openvino": raises(OSError("no library")), "torch": raises(MemoryError("no room"))}
     with pytest.raises(EngineUnavailable, match=r"openvino: .*no library.* torch: .*no room"):
-        choose(nets.doubler(), example=EXAMPLE, device="cpu", builders=builders)
+        choose(nets.doubler(), example=EXAMPLE, device="cpu", builders=builders, has_bf16=False)
 
 
 @pytest.mark.parametrize("name", nets.NAMES)
 def test_on_a_cpu_openvino_is_taken_first(name):
     network = nets.network(name)
-    engine = choose(network, example=nets.example(network), device="cpu")
+    engine = choose(network, example=nets.example(network), device="cpu", has_bf16=False)
     assert (engine.info.backend, engine.info.precision, engine.info.refused) == ("openvino", "fp32", ())
     assert "agrees with torch" in engine.info.why
+
+
+def test_without_openvino_onnx_is_taken_before_torch():
+    builders = {
+        "openvino": raises(ImportError("no openvino")),
+        **dict.fromkeys(("torch", "onnx"), answers(twice)),
+    }
+    engine = choose(nets.doubler(), example=EXAMPLE, device="cpu", builders=builders)
+    assert engine.info.why.startswith("onnx is the first that works here; openvino was refused.")
 
 
 def test_a_named_engine_is_obeyed():
@@ -148,11 +163,13 @@ def test_a_named_engine_is_obeyed():
     assert engine.info.why.startswith("torch was asked for.")
 
 
-def test_tensorrt_says_that_it_is_not_here():
-    with pytest.raises(EngineUnavailable, match="not part of this version"):
-        choose(nets.doubler(), wanted="tensorrt", example=EXAMPLE, device="cuda")
+def test_tensorrt_wants_a_gpu_and_says_so():
+    with pytest.raises(EngineUnavailable, match="runs on NVIDIA GPUs") as caught:
+        choose(nets.doubler(), wanted="tensorrt", example=EXAMPLE, device="cpu")
+    assert "engine = torch" in caught.value.hint
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has what the test wants absent")
 def test_on_a_gpu_torch_serves_after_tensorrt_was_refused():
     def build(network, *, device, **options):
         assert device == "cuda"
@@ -160,7 +177,9 @@ def test_on_a_gpu_torch_serves_after_tensorrt_was_refused():
 
     builders = {"tensorrt": choosing.BUILT_IN["tensorrt"], "torch": build}
     engine = choose(nets.doubler(), precision="fp32", example=EXAMPLE, device="cuda", builders=builders)
-    assert [name for name, _ in engine.info.refused] == ["tensorrt"]
+    ((name, reason),) = engine.info.refused
+    assert name == "tensorrt"
+    assert "no CUDA device" in reason
 
 
 @pytest.mark.parametrize(

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 
 import pytest
 import torch
 
-from pipelines.engines import openvino_engine, torch_engine
+from pipelines.engines import onnx_engine, openvino_engine, torch_engine
 from pipelines.engines.base import Engine, Network
 from pipelines.engines.parity import relative_error
 from realtime.core.errors import EngineError
 
 from . import nets
 
-BACK_ENDS = {"torch": torch_engine.build, "openvino": openvino_engine.build}
+BACK_ENDS = {
+    "onnx": functools.partial(onnx_engine.build, exporter=nets.export_once),
+    "openvino": openvino_engine.build,
+    "torch": torch_engine.build,
+}
 
 
-@pytest.fixture(params=sorted(BACK_ENDS))
+SLOW = {"onnx": pytest.mark.slow}  # each network is exported once, in 3 to 20 s
+
+
+@pytest.fixture(params=[pytest.param(name, marks=SLOW.get(name, ())) for name in sorted(BACK_ENDS)])
 def back_end(request):
     return BACK_ENDS[request.param]
 

@@ -102,6 +102,23 @@ def test_a_miss_says_what_changed(tmp_path):
     assert shelf.why_missing(dataclasses.replace(newer, precision="bf16")) == "", "another wish is no change"
 
 
+def test_the_contents_are_told_the_last_used_first(tmp_path):
+    shelf = Shelf(tmp_path)
+    assert Shelf(tmp_path / "none").contents() == []
+    for age, threads in enumerate((5, 6)):
+        recipe = dataclasses.replace(RECIPE, threads=threads)
+        shelf.put(recipe, bytes(10 * threads))
+        os.utime(tmp_path / f"{recipe.key()}.bin", (1000 + age, 1000 + age))
+    (tmp_path / "torn.json").write_text("{")
+    (tmp_path / "alone.json").write_text("{}")
+    found = shelf.contents()
+    assert [(one.bytes, one.used_at_s, one.recipe["threads"]) for one in found] == [
+        (60, 1001, 6),
+        (50, 1000, 5),
+    ]
+    assert found[1].key == dataclasses.replace(RECIPE, threads=5).key()
+
+
 def test_the_engine_used_longest_ago_makes_room(tmp_path):
     shelf = Shelf(tmp_path, limit_bytes=250)
     several = [dataclasses.replace(RECIPE, threads=i) for i in range(3)]

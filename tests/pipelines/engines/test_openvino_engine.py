@@ -5,25 +5,31 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import openvino as ov
 import pytest
 import torch
 
-from pipelines.engines import networks, openvino_engine
+from pipelines.engines import cost, networks, openvino_engine
 from pipelines.engines.key import Shelf
 from pipelines.engines.parity import relative_error
-from realtime.core.errors import EngineUnavailable
+from realtime.core.errors import EngineError, EngineUnavailable
 from tests import tiny
 
 from . import nets
+
+LONG_S = 60.0
+"""Longer than anything here takes: who waits so long waits for ever."""
 
 
 def engine_of(network, **options):
     return openvino_engine.build(network, precision="fp32", **options)
 
 
-def test_the_shape_used_longest_ago_is_forgotten_and_built_again():
+def test_the_shape_used_longest_ago_is_forgotten_and_built_again(monkeypatch):
+    monkeypatch.setattr(openvino_engine, "SMALL_BYTES", 0)  # as a large network: of small ones more are kept
     said: list[str] = []
     engine = engine_of(nets.network("encoder-tiny"), report=said.append, threads=1)
     network = nets.network("encoder-tiny")
@@ -69,6 +75,102 @@ def test_one_thread_leaves_no_choice():
     assert engine.plans() == ()
 
 
+class Held:
+    """Be told what is going on, and hold the one who tells at his first word until `go_on` is set."""
+
+    def __init__(self) -> None:
+        self.is_told, self.go_on = threading.Event(), threading.Event()
+
+    def __call__(self, sentence: str) -> None:
+        self.is_told.set()
+        assert self.go_on.wait(LONG_S)
+
+
+def test_a_shape_runs_while_another_is_built():
+    network = nets.network("unet-pooled")
+    ready, reference = nets.example(network), nets.expected(network, nets.example(network))
+    holding = Held()
+    engine = engine_of(network, report=lambda sentence: holding(sentence), threads=2)
+    holding.go_on.set()
+    engine.warm(nets.shapes(network))
+    holding = Held()
+    with ThreadPoolExecutor(2) as pool:
+        try:
+            building = pool.submit(engine.warm, nets.shapes(network, rows=2, width=12))
+            assert holding.is_told.wait(LONG_S)
+            seen = pool.submit(lambda: engine.run(**ready)["out"].clone()).result(LONG_S)
+            assert not building.done()
+        finally:
+            holding.go_on.set()
+        building.result(LONG_S)
+    assert relative_error(seen, reference) < 1e-4
+    other = nets.example(network, rows=2, width=12)
+    assert relative_error(engine.run(**other)["out"], nets.expected(network, other)) < 1e-4
+
+
+def test_closing_waits_for_no_build_and_the_build_finds_it_closed():
+    network, holding = nets.network("unet-pooled"), Held()
+    engine = engine_of(network, report=holding)
+    with ThreadPoolExecutor(2) as pool:
+        try:
+            building = pool.submit(engine.warm, nets.shapes(network))
+            assert holding.is_told.wait(LONG_S)
+            pool.submit(engine.close).result(LONG_S)
+            assert not building.done()
+        finally:
+            holding.go_on.set()
+        with pytest.raises(EngineError, match="is closed"):
+            building.result(LONG_S)
+
+
+def test_two_who_want_a_shape_build_it_once():
+    network, said = nets.network("unet-pooled"), []
+    engine = engine_of(network, report=said.append, threads=1)
+    tensors = nets.example(network)
+    with ThreadPoolExecutor(3) as pool:
+        wishes = [pool.submit(engine.run, **tensors) for _ in range(3)]
+    seen = [wish.result()["out"] for wish in wishes]
+    assert len(said) == 1, said
+    assert all(one.data_ptr() == seen[0].data_ptr() for one in seen)
+
+
+def test_a_batch_turns_to_the_other_way_without_changing_its_numbers_or_memory(monkeypatch):
+    network = nets.network("unet-pooled")
+    engine = engine_of(network, threads=2)
+    engine.warm(nets.shapes(network, rows=2))
+    (calls,) = engine._calls.values()
+    monkeypatch.setattr(cost, "LOOK_AGAIN", (1, 1))
+    calls.watch = cost.RowWatch(calls.watch.plan)
+    tensors = nets.example(network, rows=2, seed=5)
+    ways, pointers = set(), set()
+    for _ in range(4):
+        ways.add(calls.watch.next_way())
+        seen = engine.run(**tensors)["out"]
+        pointers.add(seen.data_ptr())
+        assert relative_error(seen, nets.expected(network, tensors)) < 1e-4
+    assert ways == {"batch", "rows"}
+    assert len(pointers) == 1
+
+
+BF16 = pytest.mark.skipif(
+    "BF16" not in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"),
+    reason="this processor has no bf16",
+)
+
+
+@pytest.mark.parametrize("why", ["large", pytest.param("rounded", marks=BF16)])
+def test_where_turning_costs_or_shows_one_way_is_held(monkeypatch, why):
+    monkeypatch.setattr(openvino_engine, "CACHED_BYTES", 1000 if why == "large" else 1 << 30)
+    network = nets.network("unet-pooled")
+    precision = "fp32" if why == "large" else "bf16"
+    engine = openvino_engine.build(network, precision=precision, threads=2)
+    engine.warm(nets.shapes(network, rows=2))
+    (calls,) = engine._calls.values()
+    assert list(calls._requests) == [calls.watch.plan.way]
+    assert len(engine._models._compiled) == 1
+    assert "ms split" in engine.plans()[0]
+
+
 def test_a_kept_engine_is_used_again_and_a_torn_one_is_not(tmp_path):
     network = nets.network("decoder-tiny")
     tensors = nets.example(network)
@@ -112,14 +214,11 @@ def test_scale_shift_is_refused_before_it_crashes():
 
 
 def test_a_precision_it_does_not_know_is_refused():
-    with pytest.raises(EngineUnavailable, match="not int8"):
-        openvino_engine.build(nets.doubler(), precision="int8")
+    with pytest.raises(EngineUnavailable, match="not fp16"):
+        openvino_engine.build(nets.doubler(), precision="fp16")
 
 
-@pytest.mark.skipif(
-    "BF16" not in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"),
-    reason="this processor has no bf16",
-)
+@BF16
 @pytest.mark.parametrize("name", nets.NAMES)
 def test_bf16_stays_close(name):
     network = nets.network(name)

@@ -42,7 +42,9 @@ def test_what_is_fetched_has_all_that_the_loader_reads():
             continue
         paths = [file.path for file in entry.files]
         folders = {path.split("/")[0] for path in paths} | {part.into for part in entry.include}
-        assert {"unet", "vae", "text_encoder", "tokenizer", "scheduler"} <= folders
+        assert {"vae", "text_encoder", "tokenizer", "scheduler"} <= folders
+        assert folders & {"unet", "transformer"}
+        assert ("text_encoder_2" in folders) == ("tokenizer_2" in folders) == entry.id.startswith("sdxl")
         assert all(path.endswith((".json", ".txt", ".safetensors")) for path in paths), "no pickles"
         for lora in entry.extra.get("loras", ()):
             assert lora["file"].split("/")[0] in folders

@@ -186,6 +186,8 @@ def test_a_sampler_may_be_named_in_the_folder(family_folder: Folders, tmp_path: 
     write_json(folder / "vitascope.json", sampler="tcd", eta=1.0, timesteps={"1": [800], "2": [800, 400]})
     levels = folders.read(folder).levels
     assert (levels.sampler, levels.eta, levels.schedule(1, 0.5)[0].t) == ("tcd", 1.0, 800)
+    write_json(folder / "vitascope.json", listed_at=1.0)
+    assert folders.read(folder).levels.schedule(1, 1.0)[0].t == 800
     write_json(folder / "vitascope.json", sampler="ddim", spacing="trailing", timesteps={})
     levels = folders.read(folder).levels
     assert [step.t for step in levels.schedule(4, 1.0)] == [999, 749, 499, 249]

@@ -108,6 +108,18 @@ def test_a_frame_without_a_hint_is_painted_as_ever(controlled: tuple[Painter, Ki
     assert far(steered, right) > 0.01
 
 
+def test_a_hint_acts_in_its_share_of_the_steps(
+    controlled: tuple[Painter, Kit, str], places: tuple[Path, Path]
+) -> None:
+    painter, kit, model = controlled
+    hint = Hint(model, 0.8, picture(1, 64, 64), end=0.5)
+    assert [hint.scale_at(index, 2) for index in (0, 1)] == [0.8, 0.0]
+    whole, first = stream(painter, [shown(model, 0.8, 1), Ask(extras={NAME: [hint]})], kit)
+    (once,) = stream(painter, [Ask(extras={NAME: [Hint(model, 0.8, picture(1, 64, 64), end=0.4)]})], kit)
+    assert far(whole, first) > 0.01
+    assert far(once, stream(painter, [Ask()])[0]) < 1e-4  # a share that holds no step does nothing
+
+
 def test_a_hint_is_encoded_once(controlled: tuple[Painter, Kit, str]) -> None:
     painter, kit, model = controlled
     asked = shown(model, 1.0, 1)

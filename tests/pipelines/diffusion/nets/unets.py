@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from pipelines.engines import networks, openvino_engine, torch_engine
+from pipelines.engines.base import Engine
 from pipelines.engines.networks import Extension
 from tests import tiny
 
@@ -47,11 +48,15 @@ def plainly(net: Any, named: dict[str, torch.Tensor]) -> torch.Tensor:
     return out
 
 
+_engines: dict[tuple[object, ...], Engine] = {}
+
+
 def extended(
     net: Any, extensions: Sequence[Extension], back_end: str, named: dict[str, torch.Tensor]
 ) -> dict[str, torch.Tensor]:
-    """Return all outputs of the UNet with extensions, from one of the engines."""
-    engine = BACK_ENDS[back_end](networks.unet_network(net, "", extensions), precision="fp32", device="cpu")
-    found = {name: value.clone() for name, value in engine.run(**named).items()}
-    engine.close()
-    return found
+    """Return all outputs of the UNet with extensions, from one of the engines; built once."""
+    key = (id(net), back_end, *((one.name, one.recipe) for one in extensions))
+    if key not in _engines:
+        network = networks.unet_network(net, "", extensions)
+        _engines[key] = BACK_ENDS[back_end](network, precision="fp32", device="cpu")
+    return {name: value.clone() for name, value in _engines[key].run(**named).items()}
