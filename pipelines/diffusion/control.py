@@ -7,7 +7,7 @@ shown and how strongly may change with each frame. The map is one that a stage b
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,12 +17,15 @@ from pipelines.maps.edges import edges_of
 
 from .config import PaintConfig
 from .control_rows import NAME, ControlRows, Hint, load_net
-from .controls import controls_of
+from .controls import Control, controls_of
 from .features import Additions, Draft, Nothing, Report
 from .pictures import Pixels, square, to_numbers
 
 if TYPE_CHECKING:
     from .painter import Painter
+
+SANA = "sana_control"
+"""Name of the add-on of a SANA painter's nets, see `nets.sana_control`."""
 
 
 class ControlNets(Nothing):
@@ -37,6 +40,10 @@ class ControlNets(Nothing):
 
     def additions(self, painter: Painter, config: PaintConfig, report: Report) -> Additions:
         models = sorted({one.model for one in controls_of(config.control)})
+        if painter.unet is None:
+            from .sana_control import sana_additions
+
+            return sana_additions(models, painter, config, report)
         nets = {model: load_net(model, painter, config, report) for model in models}
         from .nets.control import ControlInputs
 
@@ -44,18 +51,35 @@ class ControlNets(Nothing):
         return Additions((ControlInputs(rows.residuals),), (rows,))
 
     def draft(self, draft: Draft, config: PaintConfig) -> None:
-        hints = []
+        shown = []
         for control in controls_of(config.control):
             picture = hint_of(control.map, draft)
             if picture is not None:
-                hints.append(Hint(control, (to_numbers([picture]) + 1.0) / 2.0))
-            elif control.map not in self._told:
-                self._told.add(control.map)
-                draft.report(
-                    f'No stage made a map "{control.map}" that can be shown: it is painted without. '
-                    f'Put the stage "{control.map}" before the painter.'
-                )
-        draft.extras[NAME] = tuple(hints)
+                shown.append((control, picture))
+                continue
+            self._tell(
+                draft,
+                f'No stage made a map "{control.map}" that can be shown: it is painted without. '
+                f'Put the stage "{control.map}" before the painter.',
+            )
+        if draft.kit is not None and any(one.name == SANA for one in draft.kit.add_ons):
+            self._show_sana(draft, shown)
+            return
+        draft.extras[NAME] = tuple(
+            Hint(control, (to_numbers([picture]) + 1.0) / 2.0) for control, picture in shown
+        )
+
+    def _show_sana(self, draft: Draft, shown: Sequence[tuple[Control, Pixels]]) -> None:
+        from .nets import sana_control
+
+        draft.extras[SANA] = [
+            sana_control.Hint(one.model, one.scale, picture, one.begin, one.end) for one, picture in shown
+        ]
+
+    def _tell(self, draft: Draft, sentence: str) -> None:
+        if sentence not in self._told:
+            self._told.add(sentence)
+            draft.report(sentence)
 
 
 def hint_of(name: str, draft: Draft) -> Pixels | None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from realtime.core.errors import ModelError
 
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 NAME = "control"
 KEPT_TIMES = 256
-FOR_EXAMPLE = 259
-"""Engines are checked against torch at this timestep."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,7 +45,7 @@ class ControlNet:
         self,
         engine: Engine,
         residuals: Sequence[Residual],
-        time: Callable[[Embedding, float], Tensor],
+        time: Callable[[Embedding, float, int], Tensor],
         example: Mapping[str, Tensor],
     ) -> None:
         self.engine = engine
@@ -107,7 +105,8 @@ class ControlRows:
 
         device = named["latent"].device
         places = torch.tensor([k for k, _, _ in wanted], device=device)
-        times = [net.time(rows[k].embedding, rows[k].trajectory.step.t) for k, _, _ in wanted]
+        side = int(named["latent"].shape[-1])
+        times = [net.time(rows[k].embedding, rows[k].trajectory.step.t, side) for k, _, _ in wanted]
         given = net.engine.run(
             latent=named["latent"][places],
             emb=torch.cat(times),
@@ -154,18 +153,12 @@ def load_net(model: str, painter: Painter, config: PaintConfig, report: Report) 
     folder = Path(locate(model))
     report(f"Reading the control net {folder.name}.")
     net = read_control_net(folder)
-    side_px = float(config.size_px)
-    sizes_16 = torch.tensor([[side_px, side_px, 0.0, 0.0, side_px, side_px]])  # SDXL: made, cut, wanted
 
-    def time(embedding: Embedding, t: float) -> Tensor:
-        pooled = embedding.more.get("pooled")
-        return time_embedding(
-            net,
-            torch.tensor([t]),
-            embedding.context_1TD.cpu(),
-            pooled_BP=None if pooled is None else pooled.cpu(),
-            size_ids_B6=embedding.more.get("size_ids", sizes_16).cpu(),
-        ).to(painter.device)
+    def time(embedding: Embedding, t: float, side: int) -> Tensor:
+        further: Any = getattr(painter.backbone, "further", None)
+        more = further(embedding, side) if further is not None else {}
+        context_1TD = embedding.context_1TD.cpu()
+        return time_embedding(net, torch.tensor([t]), context_1TD, **more).to(painter.device)
 
     words = painter.book.words("", "").prompt
     wants = (int(net.config.in_channels), net.config.cross_attention_dim)
@@ -179,7 +172,7 @@ def load_net(model: str, painter: Painter, config: PaintConfig, report: Report) 
     draw = torch.Generator().manual_seed(0)
     example = {
         "latent": torch.randn((1, painter.latents.channels, side, side), generator=draw),
-        "emb": time(words, FOR_EXAMPLE),
+        "emb": time(words, painter.backbone.usual_t, side),
         "context": words.context_1TD,
         "hint": torch.rand((1, 3, config.size_px, config.size_px), generator=draw),
     }

@@ -2,7 +2,7 @@
 
 The mask is a map of the frame, so it may move with every frame, or a picture file. It is cut and scaled like
 the picture, drawn out softly at its edge, and averaged over latent cells; what is done with it stands in
-`trajectory.released` and `Painter.start`. The rest of the picture goes through the autoencoder alone.
+`trajectory.joined` and `trajectory.reached`. The rest of the picture goes through the autoencoder alone.
 """
 
 from __future__ import annotations

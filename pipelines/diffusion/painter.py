@@ -227,15 +227,10 @@ class Painter:
         """Return the trajectory of a frame whose latent is `reference_1CHW`.
 
         `painted` (default: what the model makes of the strength) is the share that is painted in the end;
-        `cells_11HW` is each latent cell's share of the strength. A translator's painting is mixed with the
-        frame by it in the end: steps that see half a photograph and half a painting lead it astray.
-        `way_SS2` is how far the noise has moved with the picture.
+        `cells_11HW` is each latent cell's share of the strength; `way_SS2` is how far the noise has moved
+        with the picture. A translator is led astray by steps that see half a photograph and half a painting,
+        so its cells are mixed in the end.
         """
-        share = self.levels.painted(wish.strength) if painted is None else painted
-        if cells_11HW is not None:
-            cells_11HW = cells_11HW.to(reference_1CHW.device)
-            if self.levels.translates:
-                share, cells_11HW = share * cells_11HW, None
         noise_NCHW = self.noises.blended(wish.seeds, len(wish), int(reference_1CHW.shape[-1]))
         if way_SS2 is not None:
             noise_NCHW = moved_noise(noise_NCHW, way_SS2)
@@ -247,9 +242,10 @@ class Painter:
             reference_1CHW,
             words,
             guidance,
-            share,
+            self.levels.painted(wish.strength) if painted is None else painted,
             start_1CHW,
-            cells_11HW,
+            None if cells_11HW is None else cells_11HW.to(reference_1CHW.device),
+            not self.levels.translates,
             kit,
             extras or {},
             kept_1CHW,

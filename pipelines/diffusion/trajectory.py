@@ -42,6 +42,8 @@ class Trajectory:
     """What the first step begins with in place of the reference."""
     cells_11HW: Tensor | None = None
     """Which share of its strength each latent cell is painted with, 0 to 1; None is all of it everywhere."""
+    holds_cells: bool = True
+    """Whether cells that have not joined are the reference at each step, or are mixed with it in the end."""
     kit: Kit | None = None
     """The network that its rows go through, with what is added to it; None is the plain one."""
     extras: Mapping[str, Any] = field(default_factory=dict)
@@ -87,41 +89,50 @@ class Trajectory:
         cleans = [estimate(output, x, step, prediction) for output in outputs]
         raw, self.anchor_1CHW = self.guidance.merge(cleans, x, step, self.anchor_1CHW)
         clean = bounded(raw, x, step)
-        if self.cells_11HW is not None:
-            is_last = self.index + 1 == len(self.schedule)
-            cells_11HW = released(self.cells_11HW, self.schedule[0], step, is_last=is_last)
-            raw, clean = (mixed(self.reference_1CHW, one, cells_11HW) for one in (raw, clean))
         self.index += 1
         if self.is_finished:
             if step.left:
                 clean = finished(clean, seen_noise(x, raw, step), step)
             self.latent_1CHW = self._mixed(clean)
             return
+        if self.cells_11HW is not None and self.holds_cells:
+            cells_11HW = joined(self.cells_11HW, self.schedule[0], step)
+            raw, clean = (mixed(self.reference_1CHW, one, cells_11HW) for one in (raw, clean))
         coming = self.step
         seen = seen_noise(x, raw, step) if coming.kept else None
         self.latent_1CHW = next_latent(clean, seen, coming, self.noise_NCHW[self.index : self.index + 1])
 
     def _mixed(self, clean_1CHW: Tensor) -> Tensor:
-        if isinstance(self.painted, float) and self.painted == 1.0:
+        """Return the finished latent with what is kept: of an earlier picture, then of the frame itself."""
+        if not (isinstance(self.painted, float) and self.painted == 1.0):
+            kept_1CHW = self.reference_1CHW if self.kept_1CHW is None else self.kept_1CHW
+            clean_1CHW = mixed(kept_1CHW, clean_1CHW, self.painted)
+        if self.cells_11HW is None:
             return clean_1CHW
-        kept_1CHW = self.reference_1CHW if self.kept_1CHW is None else self.kept_1CHW
-        return mixed(kept_1CHW, clean_1CHW, self.painted)
+        cells_11HW = self.cells_11HW
+        if self.holds_cells:
+            cells_11HW = reached(cells_11HW, self.schedule[0], self.schedule[-1])
+        return mixed(self.reference_1CHW, clean_1CHW, cells_11HW)
 
 
-def mixed(reference: Tensor, clean: Tensor, share: float | Tensor) -> Tensor:
-    """Return the point at `share` of the way from `reference` to `clean`."""
-    return reference + share * (clean - reference)
+def mixed(kept: Tensor, clean: Tensor, share: float | Tensor) -> Tensor:
+    """Return the point at `share` of the way from `kept` to `clean`."""
+    return kept + share * (clean - kept)
 
 
-def released(cells_11HW: Tensor, first: Step, step: Step, *, is_last: bool) -> Tensor:
-    """Return how much of each cell's clean estimate counts at `step`, 0 to 1; the rest is the reference.
+def joined(cells_11HW: Tensor, first: Step, step: Step) -> Tensor:
+    """Return which cells are painted at `step`, 1 or 0; the others are the reference at the step's noise.
 
     Blended latent diffusion (Avrahami et al. 2023, arXiv:2206.02779) with a strength for each cell, as in
     differential diffusion (Levin and Fried 2023, arXiv:2306.00950): a cell of strength s joins at the first
-    step whose level is at most s times the first one's, and is the reference at the noise of the step until
-    then. Cells that never join are mixed in the end, so that also one step has a soft edge.
+    step whose level is at most s times the first one's.
     """
-    reach_11HW = cells_11HW * first.t
-    if is_last:
-        return (reach_11HW / max(step.t, 1e-6)).clamp(max=1.0)
-    return (reach_11HW >= step.t).to(cells_11HW.dtype)
+    return (cells_11HW * first.t >= step.t).to(cells_11HW.dtype)
+
+
+def reached(cells_11HW: Tensor, first: Step, last: Step) -> Tensor:
+    """Return which share of each finished cell is painted: all of those that have joined.
+
+    The others are mixed by how near they came to it, so that also one step has a soft edge.
+    """
+    return (cells_11HW * first.t / max(last.t, 1e-6)).clamp(max=1.0)

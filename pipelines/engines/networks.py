@@ -234,7 +234,7 @@ def _guided(unet: UNet2DConditionModel, guidance_B: torch.Tensor | None) -> torc
 
     Luo et al. 2023 (arXiv:2310.04378), section 4.3; None for a UNet that does not take it.
     """
-    width = unet.config.time_cond_proj_dim
+    width = unet.config.get("time_cond_proj_dim")
     if width is None:
         return None
     if guidance_B is None:
