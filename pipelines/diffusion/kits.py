@@ -9,7 +9,8 @@ that can be taken by it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import count
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -73,6 +74,8 @@ class Kit:
     couples_rows: bool = False
     """Whether a row sees the other rows of its call, which then must not be split."""
     shortcut: Shortcut | None = None
+    number: int = field(default_factory=count().__next__)
+    """Which kit of this process it is."""
 
     def due(self, one: Trajectory) -> Kit:
         """Return the kit that the frame's due step goes through: this one, or that of the shortcut."""

@@ -6,6 +6,7 @@ remembered (noise by seed, schedules by steps and strength, time embeddings by p
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 KEPT_SCHEDULES = 256
+KEPT_KITS = 8
+"""Networks with additions that are held though no session may use them now."""
 REST = "encode and decode"
 """Key of `Painter.costs` for the autoencoder, with pictures as rows."""
 
@@ -125,7 +128,7 @@ class Painter:
         """What calls take, by `work_key` and `REST`; for the painting lane."""
         self.sessions = 0
         """How many paint with it now."""
-        self._kits: dict[Hashable, Kit] = {}
+        self._kits: OrderedDict[Hashable, Kit] = OrderedDict()
         self._notes: dict[Hashable, tuple[str, ...]] = {}
         self._warmed: set[tuple[int, int, int, Kit]] = set()
         self._builder = ThreadPoolExecutor(1, thread_name_prefix="builds")
@@ -176,7 +179,7 @@ class Painter:
 
     def work_key(self, kit: Kit, side: int) -> Hashable:
         """Return the key under which `costs` knows the calls of a kit for latents of `side` cells."""
-        return (id(kit), side)
+        return (kit.number, side)
 
     def _timed(self, key: Hashable, rows: int, call: Callable[[], Tensor]) -> Tensor:
         began_ns = self._clock.now_ns()
@@ -303,7 +306,15 @@ class Painter:
             short, notes = self._shortcut(added)
             self._kits[key] = self.plain if plain else Kit(engine, added.add_ons, coupled, short)
             self._notes[key] = (*added.notes, *notes)
+            while len(self._kits) > KEPT_KITS:
+                self._forget(*self._kits.popitem(last=False))
+        self._kits.move_to_end(key)
         return self._kits[key]
+
+    def _forget(self, key: Hashable, kit: Kit) -> None:
+        """Let a kit go: sessions that paint with it keep it, and its memory goes with the last of them."""
+        self._notes.pop(key, None)
+        self._warmed = {one for one in self._warmed if one[3] is not kit or kit is self.plain}
 
     def notes(self, key: Hashable) -> tuple[str, ...]:
         """Return what a session is told that paints with the kit of `key`."""

@@ -6,6 +6,7 @@ The engine's `warm` waits for the test's word, so each test decides what is read
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -95,7 +96,7 @@ def loaded(folder_of: Callable[..., Path]) -> Iterator[Painter]:
 def bench(loaded: Painter, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     slow = Slow(loaded.engines.unet)
     monkeypatch.setattr(loaded, "plain", Kit(slow))  # what was ready belongs to the kit, so nothing is
-    monkeypatch.setattr(loaded, "_kits", {})
+    monkeypatch.setattr(loaded, "_kits", OrderedDict())
     bench = Bench(loaded, slow)
     yield bench
     slow.go.set()

@@ -7,9 +7,10 @@ from typing import Any
 
 import torch
 
+from pipelines.diffusion.features import Additions
 from pipelines.diffusion.guidance import Guidance
 from pipelines.diffusion.kits import Kit, Row, Shortcut
-from pipelines.diffusion.painter import Painter, Wish
+from pipelines.diffusion.painter import KEPT_KITS, Painter, Wish
 from pipelines.diffusion.stream_batch import advance
 from pipelines.diffusion.trajectory import Trajectory
 from tests.pipelines.diffusion.vocabulary import Oracle, picture, stamp
@@ -112,3 +113,21 @@ def test_what_is_not_painted_is_what_is_kept(painter_of: Load) -> None:
     assert torch.allclose(mixed[..., :4], plain[..., :4], atol=1e-5)
     assert torch.allclose(mixed[..., 4:], kept[..., 4:])
     assert torch.allclose(usual[..., 4:], made[2].reference_1CHW[..., 4:])
+
+
+def test_kits_used_longest_ago_are_let_go_and_not_closed_under_who_has_them(painter_of: Load) -> None:
+    painter, _ = painter_of("painter")
+    first = painter.kit(("first",), lambda: Additions((), (Told(),)))
+    second = painter.kit(("second",), lambda: Additions((), (Told(),)))
+    for number in range(KEPT_KITS - 1):
+        painter.kit(("first",), Additions)  # used again: it stays
+        painter.kit(("more", number), lambda: Additions((), (Told(),)))
+    assert painter.kit(("first",), Additions) is first
+    assert painter.kit(("second",), lambda: Additions((), (Told(),))) is not second
+    assert second.run((), **_inputs(painter)).shape == (1, 32, 8, 8)  # a session that has it goes on
+    assert first.number != second.number
+
+
+def _inputs(painter: Painter) -> dict[str, torch.Tensor]:
+    given = painter.backbone.given(painter.book.look_up("oil"), 59, 8, {})
+    return {"latent": torch.zeros(1, 32, 8, 8), **given}
