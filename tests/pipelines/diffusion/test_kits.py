@@ -63,7 +63,7 @@ def test_each_frame_goes_its_way_and_rows_of_a_way_share_a_call(painter_of: Load
     whole, outer = Counted(painter.engines.unet), Counted(painter.engines.unet)
     told = Told()
     is_short: Callable[[Trajectory], bool] = lambda one: one.stamp.seq % 2 == 1  # noqa: E731
-    kit = Kit(whole, (), Shortcut(Kit(outer, (told,)), is_short))
+    kit = Kit(whole, shortcut=Shortcut(Kit(outer, (told,)), is_short))
 
     def frames(with_kit: Kit | None) -> list[Trajectory]:
         return [
