@@ -72,3 +72,18 @@ def test_the_settings_table_is_up_to_date() -> None:
     from scripts.settings_table import table
 
     assert (ROOT / "docs/settings.md").read_text(encoding="utf-8") == table()
+
+
+def test_the_feature_table_names_tests_that_exist() -> None:
+    rows = [
+        line.split("|")
+        for line in (ROOT / "docs/streamdiffusion.md").read_text(encoding="utf-8").splitlines()
+        if line.startswith("|")
+    ]
+    named = {
+        row[1].strip(): row[-2].strip().strip("`")
+        for row in rows[2:]
+        if "**Y**" in row[-3] or "P:" in row[-3]
+    }
+    assert len(named) > 20
+    assert {feature: path for feature, path in named.items() if not (path and (ROOT / path).exists())} == {}
