@@ -164,7 +164,7 @@ class Painter:
         start_1CHW: Tensor | None = None,
         extras: Mapping[str, Any] | None = None,
         version: int = 0,
-        features: Any = (),
+        features: Any = None,
     ) -> Trajectory:
         """Return the trajectory of a frame whose latent is `reference_1CHW`.
 
@@ -234,6 +234,10 @@ class Painter:
             plain = not added.extensions and not added.add_ons
             self._kits[key] = self.plain if plain else Kit(engine, added.add_ons)
         return self._kits[key]
+
+    def known_kit(self, key: Hashable) -> Kit | None:
+        """Return the kit of `key` if it has been made. From any thread."""
+        return self._kits.get(key)
 
     def refusal(self, size_px: int) -> ConfigError | None:
         """Return why the model cannot paint pictures of this side; None when it can."""

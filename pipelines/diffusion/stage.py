@@ -229,7 +229,7 @@ class PaintStage:
         if latent_1CHW is None:
             latent_1CHW, start_1CHW = painter.blank(wish, fit.size_px)
         draft = Draft(frame, wish, words, latent_1CHW, start_1CHW, None if start_1CHW is None else 1.0)
-        self._features.draft(draft, config, fit.features)
+        self._features.draft(draft, fit.asked, fit.features)
         trajectory = painter.start(
             frame.stamp,
             self._ctx.session,
@@ -242,7 +242,7 @@ class PaintStage:
             start_1CHW=draft.start_1CHW,
             extras=draft.extras,
             version=self.version,
-            features=fit.features,
+            features=(fit.asked, fit.features),
         )
         self.batch.admit(trajectory)
 
@@ -253,7 +253,8 @@ class PaintStage:
             note = ""
             if isinstance(one, Trajectory):
                 self._shown = pictures[id(one)]
-                self._features.finished(one, self._config, one.features)
+                if one.features is not None:
+                    self._features.finished(one, *one.features)
             else:
                 note = one.note
             assert self._shown is not None  # an echo follows a painted frame

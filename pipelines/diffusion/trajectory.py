@@ -46,8 +46,8 @@ class Trajectory:
     """What the kit's add-ons want to know of this frame, by their names."""
     version: int = 0
     """Which settings of its session it was painted with; later ones have a greater number."""
-    features: Any = ()
-    """Which features of its session saw its draft, and will see it finished."""
+    features: Any = None
+    """By which settings, and by which features of its session, it was drafted; these will see it finished."""
     index: int = 0
     """Number of steps done."""
     latent_1CHW: Tensor = field(init=False)

@@ -38,9 +38,8 @@ class TorchEngine:
         )
         self._buffers: OrderedDict[Key, dict[str, torch.Tensor]] = OrderedDict()
         self._lock = threading.Lock()  # a module with extensions holds the tensors of its one run
-        self.info = EngineInfo(
-            "torch", precision, self._device.type, f"torch {torch.__version__}", builds=False
-        )
+        kind = self._device.type
+        self.info = EngineInfo("torch", precision, kind, f"torch {torch.__version__}", builds=kind != "cpu")
 
     def run(self, **tensors: torch.Tensor) -> Mapping[str, torch.Tensor]:
         key = key_of(self._network, shapes_of(tensors))

@@ -217,6 +217,18 @@ def test_while_a_size_is_prepared_known_rows_go_on_acting(bench: Bench) -> None:
     assert (fit.size_px, fit.config) == (192, newer)
 
 
+def test_a_size_that_was_ready_before_acts_at_once(bench: Bench) -> None:
+    fitting = bench.fitting(config())
+    fitting.newest(config(size_px=256), 1)
+    bench.settle()
+    assert fitting.newest(config(size_px=256), 1).size_px == 256
+    bench.slow.hold()
+    assert fitting.newest(config(size_px=192), 1).size_px == 192
+    assert fitting.newest(config(size_px=256), 1).size_px == 256
+    assert len(bench.slow.asked) == 2
+    assert len(bench.reports) == 1
+
+
 def opened(bench: Bench, **wish: Any) -> PaintStage:
     stage = PaintStage()
     stage.configure(config(model="painter", engine="torch", prompt="oil", **wish))
@@ -274,6 +286,7 @@ def test_a_session_may_close_while_its_wish_is_prepared(bench: Bench) -> None:
 
 def test_a_closed_painter_prepares_nothing_more_and_says_so(folder_of: Callable[..., Path]) -> None:
     painter = load_painter(folder_of("painter"), engine="torch", precision="fp32", size_px=192)
+    painter.plain = Kit(Slow(painter.engines.unet))
     fitting = Fitting(painter, Features(), lambda sentence: None)
     fitting.first(config(), 1)
     painter.close()
