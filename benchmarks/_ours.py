@@ -20,9 +20,10 @@ from benchmarks._measure import Spent
 from pipelines.diffusion.guidance import Guidance, Mode
 from pipelines.diffusion.loader import load_painter
 from pipelines.diffusion.noise import Seeds
-from pipelines.diffusion.painter import Painter, Wish
+from pipelines.diffusion.painter import Painter
 from pipelines.diffusion.stream_batch import StreamBatch, advance, tick
 from pipelines.diffusion.trajectory import Trajectory
+from pipelines.diffusion.wish import Wish
 from realtime.core.frame import Stamp
 
 OUR_NAME: Mapping[str, Mode] = {"none": "none", "full": "full", "self": "self", "initialize": "onetime"}

@@ -18,7 +18,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from benchmarks._measure import median, print_table, quantile
-from pipelines.diffusion.config import PaintConfig, indices
+from pipelines.diffusion.config import PaintConfig
+from pipelines.diffusion.fields import indices
 from pipelines.diffusion.stage import PaintStage
 from pipelines.diffusion.stream_batch import StreamBatch
 from pipelines.diffusion.trajectory import Trajectory
@@ -83,10 +84,16 @@ class Bench:
     out: int = 0
     stale: int = 0
     last_ns: int = 0
+    cpu_ns: int = 0
     plain: list[float] = field(default_factory=list)
     """Shares of the median, without changes."""
     changed: list[float] = field(default_factory=list)
     """The same, with changes."""
+    plain_cpu_ms: list[float] = field(default_factory=list)
+    """Processor time of the painting thread itself, which other programs disturb less."""
+    changed_cpu_ms: list[float] = field(default_factory=list)
+    into: list[float] = field(default_factory=list)
+    """Where the next frames' processor times go."""
 
     def config(self, change: Change) -> PaintConfig:
         return PaintConfig.model_validate({**self.base.model_dump(), **change})
@@ -99,6 +106,9 @@ class Bench:
         self.out += len(painted)
         now_ns = time.perf_counter_ns()
         took_ms, self.last_ns = (now_ns - self.last_ns) / 1e6, now_ns
+        cpu_ns = time.thread_time_ns()
+        self.into.append((cpu_ns - self.cpu_ns) / 1e6)
+        self.cpu_ns = cpu_ns
         return took_ms if painted else None
 
     def is_stale(self, one: Trajectory, version: int, config: PaintConfig) -> bool:
@@ -116,6 +126,7 @@ class Bench:
 
     def settle(self, config: PaintConfig, frames: int = 4) -> None:
         """Take settings and wait until all that they need is ready."""
+        self.into = []
         self.stage.configure(config)
         self.frame()
         self.stage.painter.build(lambda: None).result()
@@ -126,6 +137,7 @@ class Bench:
     def steady(self, config: PaintConfig, frames: int) -> float:
         """Paint without changes; return the median time between two pictures."""
         self.settle(config)
+        self.into = self.plain_cpu_ms
         times = [took for _ in range(frames) if (took := self.frame()) is not None]
         middle = median(times)
         self.plain += [took / middle for took in times]
@@ -135,6 +147,7 @@ class Bench:
         self, ways: Sequence[tuple[PaintConfig, float]], slower_ms: float, frames: int
     ) -> list[float]:
         """Change the settings every few frames; return the shares."""
+        self.into = self.changed_cpu_ms
         shares = []
         came: list[tuple[int, Trajectory, int, PaintConfig]] = []
         for config, middle in ways:
@@ -198,6 +211,7 @@ def run(options: argparse.Namespace) -> dict[str, float | str]:
         bench.out += len(stage.process(None))
     figures: dict[str, float | str] = {
         "live_changes_p99_ratio": quantile(bench.changed, 0.99) / quantile(bench.plain, 0.99),
+        "lane_cpu_p99_ratio": quantile(bench.changed_cpu_ms, 0.99) / quantile(bench.plain_cpu_ms, 0.99),
         "dropped_outputs": float(bench.seq - bench.out),
         "stale_frames_max": float(max(stale.values())),
         "changes": float(changes),

@@ -22,9 +22,9 @@ from realtime.core.frame import Stamp
 from .guidance import Guidance
 from .kits import Kit
 from .noise import Seeds
-from .painter import Wish
 from .pictures import Pixels, square
 from .stream_batch import StreamBatch, tick
+from .wish import Wish
 
 if TYPE_CHECKING:
     from torch import Tensor

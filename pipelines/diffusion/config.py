@@ -2,101 +2,26 @@
 
 from __future__ import annotations
 
-import re
-from itertools import pairwise
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, ConfigDict, Field
 
-from realtime.core.errors import ConfigError
 from realtime.core.stage import Live
 
-MAX_PROMPT_CHARS = 2000
-MAX_STEPS = 8
-GRID = 50
-"""Places that `t_index` counts: the noise levels that LCMs are distilled at."""
-ADVANCED: dict[str, Any] = {"advanced": True}
-
-
-def in_group(name: str) -> dict[str, Any]:
-    """Return what keeps an advanced field in a fold of that name on the page."""
-    return {**ADVANCED, "group": name}
-
-
-BLENDING, GUIDING, NOISE = in_group("Blending"), in_group("Guidance"), in_group("Noise")
-PACE, MODEL = in_group("Pace"), in_group("Model")
-
-
-def _not_too_long(prompt: Any) -> Any:
-    if isinstance(prompt, str) and len(prompt) > MAX_PROMPT_CHARS:
-        raise PydanticCustomError(
-            "prompt_too_long",
-            "The prompt has {chars} characters, at most {most} can be read",
-            {"chars": len(prompt), "most": MAX_PROMPT_CHARS},
-        )
-    return prompt
-
-
-def _readable(prompt: str) -> str:
-    from .blend import parts_of
-
-    try:
-        parts_of(prompt)
-    except ConfigError as error:
-        raise PydanticCustomError(
-            "prompt_blend", "{says}", {"says": f"{error.message} {error.hint}"}
-        ) from None
-    return prompt
-
-
-def indices(text: str) -> tuple[int, ...]:
-    """Return the places that a `t_index` names: "0, 16, 32" is (0, 16, 32). Raises ValueError."""
-    found = tuple(int(word) for word in re.split(r"[\s,;]+", text.strip("[]() \t")) if word)
-    if len(found) > MAX_STEPS:
-        raise ValueError(f"at most {MAX_STEPS} places")
-    if any(not 0 <= place < GRID for place in found):
-        raise ValueError(f"places from 0 (noisiest) to {GRID - 1}")
-    if any(later <= earlier for earlier, later in pairwise(found)):
-        raise ValueError("places that rise")
-    return found
-
-
-def _indices(text: str) -> str:
-    try:
-        indices(text)
-    except ValueError as error:
-        raise PydanticCustomError(
-            "t_index",
-            'Write whole numbers such as "0, 16, 32, 45" ({says})',
-            {"says": str(error)},
-        ) from None
-    return text
-
-
-def _loras(text: str) -> str:
-    from .loras import weights_of
-
-    try:
-        weights_of(text)
-    except ConfigError as error:
-        raise PydanticCustomError("loras", "{says}", {"says": f"{error.message} {error.hint}"}) from None
-    return text
-
-
-def _controls(text: str) -> str:
-    from .controls import controls_of
-
-    try:
-        controls_of(text)
-    except ConfigError as error:
-        raise PydanticCustomError("control", "{says}", {"says": f"{error.message} {error.hint}"}) from None
-    return text
-
-
-Prompt = Annotated[
-    str, BeforeValidator(_not_too_long), AfterValidator(_readable), Field(max_length=MAX_PROMPT_CHARS), Live()
-]
+from .fields import (
+    BLENDING,
+    CONSISTENCY,
+    GUIDING,
+    LORA,
+    MODEL,
+    NOISE,
+    PACE,
+    STEERING,
+    Controls,
+    Indices,
+    Loras,
+    Prompt,
+)
 
 
 class PaintConfig(BaseModel):
@@ -176,7 +101,7 @@ class PaintConfig(BaseModel):
         description="Where between the two seeds the noise lies; 0 is the first alone.",
         json_schema_extra=NOISE,
     )
-    t_index: Annotated[str, AfterValidator(_indices), Live()] = Field(
+    t_index: Indices = Field(
         default="",
         max_length=80,
         description='Exact noise levels, 0 (noisiest) to 49, as "0, 16, 32"; empty: by steps and strength.',
@@ -230,140 +155,140 @@ class PaintConfig(BaseModel):
         description="Lower steps and rate before pictures get older than this; 0 leaves them alone.",
         json_schema_extra=PACE,
     )
-    loras: Annotated[str, AfterValidator(_loras), Live()] = Field(
+    loras: Loras = Field(
         default="",
         max_length=400,
         description='LoRAs with their weights, as "ink:0.8, clay:0.5"; weights change at once.',
-        json_schema_extra=ADVANCED,
+        json_schema_extra=LORA,
     )
     lora_folder: str = Field(
         default="",
         max_length=400,
         description="Folder with LoRAs, beside the model's own folder `lora`.",
-        json_schema_extra=ADVANCED,
+        json_schema_extra=LORA,
     )
     embedded_guidance: Annotated[float, Live()] = Field(
         default=0.0,
         ge=0.0,
         le=20.0,
         description="Guidance of models that take it as an input (SANA-Sprint, LCM); 0 is their usual.",
-        json_schema_extra=ADVANCED,
+        json_schema_extra=GUIDING,
     )
     memory: Annotated[float, Live()] = Field(
         default=0.0,
         ge=0.0,
         le=1.0,
         description="How much a picture takes its looks from earlier ones; for models with self-attention.",
-        json_schema_extra=ADVANCED,
+        json_schema_extra=CONSISTENCY,
     )
     memory_interval: Annotated[int, Live()] = Field(
         default=4,
         ge=1,
         le=60,
         description="One picture in so many goes into the memory.",
-        json_schema_extra=ADVANCED,
+        json_schema_extra=CONSISTENCY,
     )
     cross_frame: Annotated[float, Live()] = Field(
         default=0.0,
         ge=0.0,
         le=1.0,
         description="How much pictures in flight see each other; with two or more steps and self-attention.",
-        json_schema_extra=ADVANCED,
+        json_schema_extra=CONSISTENCY,
     )
     feedback: Annotated[float, Live()] = Field(
         default=0.0,
         ge=0.0,
         le=0.95,
         description="Share of the painted picture before, where the camera shows the same; calms flicker.",
-        json_schema_extra=ADVANCED,
+        json_schema_extra=CONSISTENCY,
     )
     flow_strength: Annotated[float, Live()] = Field(
         default=1.0,
         ge=0.0,
         le=1.0,
         description="How far feedback follows motion, for pictures that come with a flow map.",
-        json_schema_extra=ADVANCED,
+        json_schema_extra=CONSISTENCY,
     )
     warp_noise: Annotated[bool, Live()] = Field(
         default=False,
         description="Let the noise go with the motion, for pictures that come with a flow map.",
-        json_schema_extra=ADVANCED,
+        json_schema_extra=CONSISTENCY,
     )
     reuse_interval: Annotated[int, Live()] = Field(
         default=1,
         ge=1,
         le=8,
         description="One picture (or step) in so many is painted whole, the others in part; 1 is all.",
-        json_schema_extra=ADVANCED,
+        json_schema_extra=CONSISTENCY,
     )
     reuse_across: Annotated[Literal["frames", "steps"], Live()] = Field(
         default="frames",
         description="Where the inner part of a picture comes from: an earlier picture, or its step before.",
-        json_schema_extra=ADVANCED,
+        json_schema_extra=CONSISTENCY,
     )
     reuse_depth: Annotated[int, Live()] = Field(
         default=1,
         ge=1,
         le=3,
         description="How many outer levels of the network are run in every picture.",
-        json_schema_extra=ADVANCED,
+        json_schema_extra=CONSISTENCY,
     )
     reuse_alike: Annotated[float, Live()] = Field(
         default=0.5,
         ge=0.0,
         le=1.0,
         description="Share that must be as in the last whole picture, else a picture is painted whole.",
-        json_schema_extra=ADVANCED,
+        json_schema_extra=CONSISTENCY,
     )
-    control: Annotated[str, AfterValidator(_controls), Live()] = Field(
+    control: Controls = Field(
         default="",
         max_length=2000,
         description='Control nets: "map:scale@from-to model", several with |; "edges:0.8 my/canny-net".',
-        json_schema_extra=ADVANCED,
+        json_schema_extra=STEERING,
     )
     image_prompt: Annotated[str, Live()] = Field(
         default="",
         max_length=400,
         description="A picture file whose content and style the painting takes up; empty for none.",
-        json_schema_extra=ADVANCED,
+        json_schema_extra=STEERING,
     )
     image_prompt_scale: Annotated[float, Live()] = Field(
         default=0.6,
         ge=0.0,
         le=2.0,
         description="How strongly the image prompt acts; 0 is as without.",
-        json_schema_extra=ADVANCED,
+        json_schema_extra=STEERING,
     )
     image_prompt_model: Annotated[str, Live()] = Field(
         default="",
         max_length=400,
         description="An IP-Adapter that fits the model: its .safetensors file; image_encoder/ lies beside.",
-        json_schema_extra=ADVANCED,
+        json_schema_extra=STEERING,
     )
     mask: Annotated[str, Live()] = Field(
         default="",
         max_length=400,
         description='Where to paint: a map that a stage before made, such as "mask", or a picture file.',
-        json_schema_extra=ADVANCED,
+        json_schema_extra=STEERING,
     )
     mask_paints: Annotated[Literal["inside", "outside"], Live()] = Field(
         default="inside",
         description="Whether the white of the mask is painted, or the black.",
-        json_schema_extra=ADVANCED,
+        json_schema_extra=STEERING,
     )
     mask_feather_px: Annotated[int, Live()] = Field(
         default=16,
         ge=0,
         le=256,
         description="How far, in pixels of the painted picture, the mask's edge is drawn out to both sides.",
-        json_schema_extra=ADVANCED,
+        json_schema_extra=STEERING,
     )
     mask_outside_strength: Annotated[float, Live()] = Field(
         default=0.0,
         ge=0.0,
         le=1.0,
         description="Share of the strength where the mask does not paint; 0 keeps the picture there.",
-        json_schema_extra=ADVANCED,
+        json_schema_extra=STEERING,
     )
     model: str = Field(
         default="painter",

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
     from pipelines.engines.networks import Extension
 
-    from .painter import Painter, Wish
+    from .painter import Painter
+from .wish import Wish
 
 Report = Callable[[str], None]
 Key = tuple[tuple[int, Hashable], ...]

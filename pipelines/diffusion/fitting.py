@@ -36,6 +36,8 @@ class Fit:
     kit: Kit
     config: PaintConfig
     """The newest settings whose rows are ready: steps and guidance are taken from here."""
+    asked: PaintConfig
+    """The newest settings that ask for just these features: a feature sees none in which it is off."""
 
     @property
     def place(self) -> Place:
@@ -57,7 +59,7 @@ class Fitting:
         """Prepare what the first frame needs, and wait for it. Raises what preparing it raises."""
         place = (config.size_px, self._features.key(config))
         kit = self._prepare(place, config, rows).result()
-        self._fit = Fit(*place, kit, config)
+        self._fit = Fit(*place, kit, config, config)
         return self._fit
 
     def prepare(self, rows: Iterable[int]) -> None:
@@ -75,9 +77,9 @@ class Fitting:
         """
         fit = self._fit
         assert fit is not None  # `first` came first
-        if fit.config is not config and self._painter.is_warm(1, rows, fit.size_px, fit.kit):
-            self._fit = fit = replace(fit, config=config)
         wanted = ((config.size_px, self._features.key(config)), rows)
+        if fit.config is not config or fit.place != wanted[0]:
+            self._fit = fit = self._at_once(fit, config, wanted)
         if self._refused is not None and self._refused[0] != wanted[0]:
             self._refused = None
         elif self._refused is not None and self._refused[0] != fit.place:
@@ -92,6 +94,18 @@ class Fitting:
             self._coming = (wanted, self._prepare(wanted[0], config, rows))
         return self._taken(fit, config) if self._coming[1].done() else fit
 
+    def _at_once(self, fit: Fit, config: PaintConfig, wanted: Wanted) -> Fit:
+        """Return what of `config` needs no preparing, laid over `fit`."""
+        place, rows = wanted
+        kit = self._painter.kits.known(network_key(place[1]))
+        if kit is not None and self._painter.is_warm(1, rows, place[0], kit):
+            return Fit(*place, kit, config, config)
+        if place[1] == fit.features:
+            fit = replace(fit, asked=config)
+        if self._painter.is_warm(1, rows, fit.size_px, fit.kit):
+            fit = replace(fit, config=config)
+        return fit
+
     def cancel(self) -> None:
         """Prepare no longer what has not been begun."""
         if self._coming is not None:
@@ -104,7 +118,7 @@ class Fitting:
         wanted, coming = self._coming
         self._coming, self._refused = None, wanted  # refused until it is seen to be good
         try:
-            self._fit = fit = Fit(*wanted[0], coming.result(), config)
+            self._fit = fit = Fit(*wanted[0], coming.result(), config, config)
             self._refused = None
         except VitascopeError as error:
             self._report(f"The new settings cannot be had, the old ones stay: {error}")
@@ -125,7 +139,7 @@ class Fitting:
                 raise EngineBuildFailed(
                     f"{rows} rows at {size_px} px cannot be prepared: {reason}.", hint="Use a smaller size."
                 ) from error
-            for note in () if same else painter.notes(network):
+            for note in () if same else painter.kits.notes(network):
                 self._report(note)
             return kit
 

@@ -19,8 +19,9 @@ from realtime.core.metrics import Histogram
 from realtime.core.similarity import GateCounts, SimilarityGate
 
 from .config import PaintConfig
-from .painter import REST, Painter, Wish
+from .painter import REST, Painter
 from .pictures import Pixels
+from .wish import Wish
 
 STILL = "still: the last picture again"
 LATE = "left out to keep the limit of age"

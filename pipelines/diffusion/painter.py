@@ -6,10 +6,9 @@ remembered (noise by seed, schedules by steps and strength, time embeddings by p
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,14 +19,16 @@ from realtime.core.frame import Stamp
 
 from .embedding import Embedding, Words
 from .guidance import Guidance
-from .kits import Engine, Kit, Row, Shortcut
+from .kit_shelf import KitShelf
+from .kits import Engine, Kit, Row
 from .levels import NoiseLevels
 from .motion import Map, moved_noise
-from .noise import Noises, Seeds
+from .noise import Noises
 from .pictures import Pixels, to_numbers, to_pixels
 from .prompts import PromptBook
 from .schedule import Schedule
 from .trajectory import Trajectory
+from .wish import Wish
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,8 +42,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 KEPT_SCHEDULES = 256
-KEPT_KITS = 8
-"""Networks with additions that are held though no session may use them now."""
 REST = "encode and decode"
 """Key of `Painter.costs` for the autoencoder, with pictures as rows."""
 
@@ -68,24 +67,6 @@ class Engines:
 
     def __iter__(self) -> Iterator[Engine]:
         return iter((self.encoder, self.unet, self.decoder))
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """Say which noise levels and which noise a frame is painted with; the newest wish of its session."""
-
-    steps: int = 1
-    strength: float = 0.5
-    t_index: tuple[int, ...] = ()
-    """Exact noise levels, 0 (noisiest) to 49, rising; in place of `steps` and `strength` where given."""
-    sampler: str = ""
-    """"lcm", "tcd" or "ddim"; "" is the model's own."""
-    adds_noise: bool = True
-    """Whether later steps get fresh noise."""
-    seeds: Seeds = field(default_factory=Seeds)
-
-    def __len__(self) -> int:
-        return len(self.t_index) or self.steps
 
 
 class Painter:
@@ -122,15 +103,14 @@ class Painter:
         self.device = engines.unet.info.device
         self.noises = Noises(latents.channels, self.device)
         self.schedule = lru_cache(KEPT_SCHEDULES)(self._schedule)
-        self._extend = extend
         self._clock: Clock = clock or MonotonicClock()
         self.costs = Costs(self._clock)
         """What calls take, by `work_key` and `REST`; for the painting lane."""
         self.sessions = 0
         """How many paint with it now."""
-        self._kits: OrderedDict[Hashable, Kit] = OrderedDict()
-        self._notes: dict[Hashable, tuple[str, ...]] = {}
-        self._warmed: set[tuple[int, int, int, Kit]] = set()
+        self.kits = KitShelf(self.plain, extend)
+        """The network with what features add to it."""
+        self._warmed: set[tuple[int, int, int, int]] = set()
         self._builder = ThreadPoolExecutor(1, thread_name_prefix="builds")
 
     @property
@@ -225,7 +205,7 @@ class Painter:
         way_SS2: Map | None = None,
         version: int = 0,
         in_one_go: bool = False,
-        features: Any = (),
+        features: Any = None,
     ) -> Trajectory:
         """Return the trajectory of a frame whose latent is `reference_1CHW`.
 
@@ -264,7 +244,7 @@ class Painter:
         """
         size_px = size_px or self.size_px
         side, channels, kit = self.side(size_px), self.latents.channels, kit or self.plain
-        if (batch, rows, size_px, kit) in self._warmed:
+        if (batch, rows, size_px, kit.number) in self._warmed:
             return
         words = self.book.words("", "")
         self.engines.encoder.warm({"picture": (batch, 3, size_px, size_px)})
@@ -277,11 +257,11 @@ class Painter:
             for add_on in way.add_ons:
                 further |= add_on.shapes(rows, side)
             way.engine.warm(shapes | further)
-        self._warmed.add((batch, rows, size_px, kit))
+        self._warmed.add((batch, rows, size_px, kit.number))
 
     def is_warm(self, batch: int, rows: int, size_px: int, kit: Kit) -> bool:
         """Tell whether `warm` would have nothing to do."""
-        return not kit.engine.info.builds or (batch, rows, size_px, kit) in self._warmed
+        return not kit.engine.info.builds or (batch, rows, size_px, kit.number) in self._warmed
 
     def build(self, work: Callable[[], T]) -> Future[T]:
         """Run what takes long on the builder's thread, one after the other.
@@ -294,31 +274,8 @@ class Painter:
             raise SessionError("The painter is closed.", hint="Start a new session.") from error
 
     def kit(self, key: Hashable, additions: Callable[[], Additions]) -> Kit:
-        """Return the kit of `key`, made at first use; `additions` returns what it adds to the plain network.
-
-        On the builder's thread.
-        """
-        if key not in self._kits:
-            added = additions()
-            engine = self._extend(added.extensions) if added.extensions else self.plain.engine
-            plain = not added.extensions and not added.add_ons
-            coupled = any(extension.couples_rows for extension in added.extensions)
-            short, notes = self._shortcut(added)
-            self._kits[key] = self.plain if plain else Kit(engine, added.add_ons, coupled, short)
-            self._notes[key] = (*added.notes, *notes)
-            while len(self._kits) > KEPT_KITS:
-                self._forget(*self._kits.popitem(last=False))
-        self._kits.move_to_end(key)
-        return self._kits[key]
-
-    def _forget(self, key: Hashable, kit: Kit) -> None:
-        """Let a kit go: sessions that paint with it keep it, and its memory goes with the last of them."""
-        self._notes.pop(key, None)
-        self._warmed = {one for one in self._warmed if one[3] is not kit or kit is self.plain}
-
-    def notes(self, key: Hashable) -> tuple[str, ...]:
-        """Return what a session is told that paints with the kit of `key`."""
-        return self._notes.get(key, ())
+        """Return the kit of `key`, made at first use; on the builder's thread. See `KitShelf.get`."""
+        return self.kits.get(key, additions)
 
     def refusal(self, size_px: int) -> ConfigError | None:
         """Return why the model cannot paint pictures of this side; None when it can."""
@@ -347,19 +304,9 @@ class Painter:
         """Give the engines' memory back. Twice does no harm."""
         self.book.close()
         self._builder.shutdown(wait=True, cancel_futures=True)
-        for kit in self._kits.values():
-            kit.close()
+        self.kits.close()
         for engine in self.engines:
             engine.close()
-
-    def _shortcut(self, added: Additions) -> tuple[Shortcut | None, tuple[str, ...]]:
-        """Return the shortcut that was asked for, if any, and what is to be said of it."""
-        detour = added.detour
-        if detour is None:
-            return None, ()
-        if len(added.extensions) > 1:
-            return None, ("Feature reuse rests while something else is added to the network.",)
-        return Shortcut(Kit(self._extend((detour.extension,)), detour.add_ons), detour.serves), ()
 
     def _schedule(
         self, steps: int, strength: float, t_index: tuple[int, ...], sampler: str, adds_noise: bool

@@ -10,27 +10,28 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from realtime.core.clock import NS_PER_S
 from realtime.core.errors import ConfigError, SessionError
 from realtime.core.frame import Frame
 from realtime.core.stage import Emitted, StageContext, StageSpec
 
-from .config import PaintConfig, indices
+from .config import PaintConfig
 from .embedding import Words
 from .features import Draft, Features
+from .fields import indices
 from .fitting import Fit, Fitting
 from .guidance import Guidance
 from .noise import Seeds
 from .pace import LATE, STILL, Given, Pace
-from .painter import REST, Wish
 from .pictures import Pixels, square
 from .prompts import Prompter
-from .stream_batch import Echo, StreamBatch, tick
-from .together import decoded, encoded
+from .stream_batch import Echo, StreamBatch
+from .together import paint_together
 from .trajectory import Trajectory
 from .transition import Transition
+from .wish import Wish
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,41 +52,6 @@ class EngineBadge:
     name: str
     """Back end and precision, e.g. "openvino fp32"."""
     why: str
-
-
-def paint_together(pairs: Sequence[tuple[Any, Any]]) -> list[list[Emitted]]:
-    """Paint for the stages of one group: their new frames, and one step of every frame in flight.
-
-    One call of the encoder for all new frames of a size, of the network for all rows of a kind, of the
-    decoder for all that finished. When a call fails, the frames in flight of these stages are forgotten and
-    the error is raised.
-    """
-    import torch
-
-    stages: list[PaintStage] = [stage for stage, _ in pairs]
-    painter = stages[0].painter
-    is_done = False
-    try:
-        with torch.inference_mode():
-            fresh = [(stage, frame) for stage, frame in pairs if frame is not None]
-            seen = [
-                (stage, frame, pixels) for stage, frame in fresh if (pixels := stage.look(frame)) is not None
-            ]
-            squares = [pixels if stage.needs_latent else None for stage, _, pixels in seen]
-            latents, encode_ms = painter.clocked(lambda: encoded(painter, squares))
-            for (stage, frame, _), latent_1CHW in zip(seen, latents, strict=True):
-                stage.admit(frame, latent_1CHW)
-            finished = tick(painter, [stage.batch for stage in stages])
-            done = [one for ones in finished for one in ones]
-            pictures, decode_ms = painter.clocked(lambda: decoded(painter, done))
-            if len(pictures) == len(squares) > 0:  # both were of as many
-                painter.costs.observe(REST, len(pictures), encode_ms + decode_ms)
-        is_done = True
-    finally:
-        if not is_done:
-            for stage in stages:
-                stage.reset()
-    return [stage.emit(ones, pictures) for stage, ones in zip(stages, finished, strict=True)]
 
 
 def guidance_of(config: PaintConfig) -> Guidance:
@@ -271,7 +237,7 @@ class PaintStage:
 
     def admit(self, frame: Frame, latent_1CHW: Tensor | None) -> None:
         """Put a frame with its latent in flight, under the newest settings."""
-        config, painter, fit = self._config, self.painter, self._fit
+        painter, fit = self.painter, self._fit
         assert fit is not None  # `look` came first
         assert self._due is not None
         wish, words = self._due
@@ -281,7 +247,7 @@ class PaintStage:
         draft = Draft(frame, wish, words, latent_1CHW, start_1CHW, None if start_1CHW is None else 1.0)
         draft.levels = painter.levels
         draft.size_px, draft.kit, draft.report = fit.size_px, fit.kit, self._ctx.report
-        self._features.draft(draft, config, fit.features)
+        self._features.draft(draft, fit.asked, fit.features)
         trajectory = painter.start(
             frame.stamp,
             self._ctx.session,
@@ -298,7 +264,7 @@ class PaintStage:
             way_SS2=draft.way_SS2,
             version=self.version,
             in_one_go=self.pace.in_one_go,
-            features=fit.features,
+            features=(fit.asked, fit.features),
         )
         self.batch.admit(trajectory)
 
@@ -310,7 +276,8 @@ class PaintStage:
             if isinstance(one, Trajectory):
                 self._shown = pictures[id(one)]
                 self.pace.came_out(one.stamp.age_ms(self._ctx.clock.now_ns()))
-                self._features.finished(one, self._config, one.features)
+                if one.features is not None:
+                    self._features.finished(one, *one.features)
             else:
                 note = one.note
             assert self._shown is not None  # an echo follows a painted frame

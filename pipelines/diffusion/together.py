@@ -1,21 +1,61 @@
-"""One call of the encoder and one of the decoder for the pictures of several sessions.
+"""One call of each network for several sessions: what the painting lane runs.
 
-Pictures of one size share a call; sessions of other sizes get one of their own.
+Pictures of one size share a call of the encoder and the decoder, rows of one kit and size one of the network;
+sessions of other sizes get calls of their own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from realtime.core.stage import Emitted
+
+from .painter import REST
 from .pictures import Pixels
-from .stream_batch import Echo
+from .stream_batch import Echo, tick
 from .trajectory import Trajectory
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from .painter import Painter
+    from .stage import PaintStage
+
+
+def paint_together(pairs: Sequence[tuple[Any, Any]]) -> list[list[Emitted]]:
+    """Paint for the stages of one group: their new frames, and one step of every frame in flight.
+
+    One call of the encoder for all new frames of a size, of the network for all rows of a kind, of the
+    decoder for all that finished. When a call fails, the frames in flight of these stages are forgotten and
+    the error is raised.
+    """
+    import torch
+
+    stages: list[PaintStage] = [stage for stage, _ in pairs]
+    painter = stages[0].painter
+    is_done = False
+    try:
+        with torch.inference_mode():
+            fresh = [(stage, frame) for stage, frame in pairs if frame is not None]
+            seen = [
+                (stage, frame, pixels) for stage, frame in fresh if (pixels := stage.look(frame)) is not None
+            ]
+            squares = [pixels if stage.needs_latent else None for stage, _, pixels in seen]
+            latents, encode_ms = painter.clocked(lambda: encoded(painter, squares))
+            for (stage, frame, _), latent_1CHW in zip(seen, latents, strict=True):
+                stage.admit(frame, latent_1CHW)
+            finished = tick(painter, [stage.batch for stage in stages])
+            done = [one for ones in finished for one in ones]
+            pictures, decode_ms = painter.clocked(lambda: decoded(painter, done))
+            if len(pictures) == len(squares) > 0:  # both were of as many
+                painter.costs.observe(REST, len(pictures), encode_ms + decode_ms)
+        is_done = True
+    finally:
+        if not is_done:
+            for stage in stages:
+                stage.reset()
+    return [stage.emit(ones, pictures) for stage, ones in zip(stages, finished, strict=True)]
 
 
 def encoded(painter: Painter, pictures: Sequence[Pixels | None]) -> list[Tensor | None]:

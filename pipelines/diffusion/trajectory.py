@@ -54,8 +54,8 @@ class Trajectory:
     """Which settings of its session it was painted with; later ones have a greater number."""
     in_one_go: bool = False
     """Whether it takes all its steps in the tick in which it came in."""
-    features: Any = ()
-    """Which features of its session saw its draft, and will see it finished."""
+    features: Any = None
+    """By which settings, and by which features of its session, it was drafted; these will see it finished."""
     index: int = 0
     """Number of steps done."""
     latent_1CHW: Tensor = field(init=False)

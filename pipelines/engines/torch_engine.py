@@ -62,7 +62,7 @@ class TorchEngine:
         self._shapes: OrderedDict[Key, _Shape] = OrderedDict()
         self._lock = threading.Lock()
         """Held for a run: a module with extensions holds the tensors of its one run."""
-        builds = backend != "torch"
+        builds = backend != "torch" or self._device.type != "cpu"
         self.info = EngineInfo(
             backend, precision, self._device.type, f"torch {torch.__version__}", builds=builds
         )
@@ -96,7 +96,7 @@ class TorchEngine:
         with self._lock:
             if key in self._shapes:
                 return  # ready, and perhaps in use: a run would write to what another thread reads
-        if not self.info.builds and self._device.type == "cpu":
+        if not self.info.builds:
             return  # there is nothing to build, and a run would hold others up
         self.run(**{name: torch.zeros(shape) for name, shape in shapes.items()})
 

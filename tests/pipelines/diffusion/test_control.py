@@ -187,7 +187,7 @@ def test_the_negative_prompt_is_steered_too(atelier: Atelier) -> None:
 
 def test_the_scale_is_live_and_0_is_as_without(atelier: Atelier) -> None:
     stage, plain = atelier.open(control=atelier.text("edges:0 EDGES")), atelier.open()
-    kits = len(stage.painter._kits)
+    kits = len(stage.painter.kits)
     stage.process(seen(1))
     stage.configure(atelier.config(control=atelier.text("edges:0.8 EDGES")))
     stage.process(seen(1))
@@ -195,7 +195,7 @@ def test_the_scale_is_live_and_0_is_as_without(atelier: Atelier) -> None:
     assert torch.equal(stage.latents[0], plain.latents[0])
     assert off(stage.latents[1], atelier.expected(stage, seen(1), "edges:0.8 EDGES")) < ATOL
     assert off(stage.latents[1], stage.latents[0]) > 100 * ATOL
-    assert len(stage.painter._kits) == kits  # no other network was built
+    assert len(stage.painter.kits) == kits  # no other network was built
 
 
 def test_another_net_is_loaded_beside_the_running_session(atelier: Atelier) -> None:

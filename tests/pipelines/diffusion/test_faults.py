@@ -24,10 +24,11 @@ from pipelines.diffusion.embedding import Embedding, Words
 from pipelines.diffusion.guidance import Guidance
 from pipelines.diffusion.loader import load_painter
 from pipelines.diffusion.noise import Seeds
-from pipelines.diffusion.painter import Painter, Wish
+from pipelines.diffusion.painter import Painter
 from pipelines.diffusion.schedule import make_schedule
 from pipelines.diffusion.stream_batch import StreamBatch, tick
 from pipelines.diffusion.trajectory import Trajectory
+from pipelines.diffusion.wish import Wish
 from realtime.core.frame import Frame
 from tests.pipelines.diffusion.house import SIDE as STAGE_SIDE
 from tests.pipelines.diffusion.house import House, alone, drained, near, off
@@ -404,11 +405,9 @@ def test_a_new_size_keeps_the_frames_in_flight(house: House) -> None:
     for seq in range(3):
         stage.process(frame(seq))
     stage.configure(house.config(steps=4, size_px=256))
-    out = list(stage.process(frame(3)))
-    stage.painter.build(lambda: None).result(TIMEOUT_S)
-    out += [one for seq in range(4, 6) for one in stage.process(frame(seq))] + drained(stage)
+    out = [one for seq in range(3, 6) for one in stage.process(frame(seq))] + drained(stage)
     assert [one.stamp.seq for one in out] == list(range(6))
-    assert [one.value.pixels.shape[0] for one in out] == [192] * 4 + [256] * 2
+    assert [one.value.pixels.shape[0] for one in out] == [192] * 3 + [256] * 3
 
 
 def test_kept_pictures_do_not_change_when_later_ones_are_painted(house: House) -> None:

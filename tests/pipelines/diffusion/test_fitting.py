@@ -6,7 +6,6 @@ The engine's `warm` waits for the test's word, so each test decides what is read
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ import torch
 from pipelines.diffusion.config import PaintConfig
 from pipelines.diffusion.features import Features
 from pipelines.diffusion.fitting import Fitting
+from pipelines.diffusion.kit_shelf import KitShelf
 from pipelines.diffusion.kits import Kit
 from pipelines.diffusion.loader import load_painter
 from pipelines.diffusion.painter import Painter
@@ -96,7 +96,7 @@ def loaded(folder_of: Callable[..., Path]) -> Iterator[Painter]:
 def bench(loaded: Painter, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     slow = Slow(loaded.engines.unet)
     monkeypatch.setattr(loaded, "plain", Kit(slow))  # what was ready belongs to the kit, so nothing is
-    monkeypatch.setattr(loaded, "_kits", OrderedDict())
+    monkeypatch.setattr(loaded, "kits", KitShelf(loaded.plain, loaded.kits._extend))
     bench = Bench(loaded, slow)
     yield bench
     slow.go.set()
@@ -218,6 +218,18 @@ def test_while_a_size_is_prepared_known_rows_go_on_acting(bench: Bench) -> None:
     assert (fit.size_px, fit.config) == (192, newer)
 
 
+def test_a_size_that_was_ready_before_acts_at_once(bench: Bench) -> None:
+    fitting = bench.fitting(config())
+    fitting.newest(config(size_px=256), 1)
+    bench.settle()
+    assert fitting.newest(config(size_px=256), 1).size_px == 256
+    bench.slow.hold()
+    assert fitting.newest(config(size_px=192), 1).size_px == 192
+    assert fitting.newest(config(size_px=256), 1).size_px == 256
+    assert len(bench.slow.asked) == 2
+    assert len(bench.reports) == 1
+
+
 def opened(bench: Bench, **wish: Any) -> PaintStage:
     stage = PaintStage()
     stage.configure(config(model="painter", engine="torch", prompt="oil", **wish))
@@ -275,6 +287,7 @@ def test_a_session_may_close_while_its_wish_is_prepared(bench: Bench) -> None:
 
 def test_a_closed_painter_prepares_nothing_more_and_says_so(folder_of: Callable[..., Path]) -> None:
     painter = load_painter(folder_of("painter"), engine="torch", precision="fp32", size_px=192)
+    painter.plain = Kit(Slow(painter.engines.unet))
     fitting = Fitting(painter, Features(), lambda sentence: None)
     fitting.first(config(), 1)
     painter.close()

@@ -14,10 +14,11 @@ import torch
 from pipelines.diffusion.embedding import Embedding, Words
 from pipelines.diffusion.guidance import MODES, Guidance
 from pipelines.diffusion.levels import at_indices
-from pipelines.diffusion.painter import Painter, Wish
+from pipelines.diffusion.painter import Painter
 from pipelines.diffusion.schedule import Schedule, Step, make_schedule, without_noise
 from pipelines.diffusion.stream_batch import StreamBatch, tick
 from pipelines.diffusion.trajectory import Trajectory
+from pipelines.diffusion.wish import Wish
 from tests.pipelines.diffusion.vocabulary import ATOL, Oracle, picture, stamp, walk
 
 Load = Callable[..., tuple[Painter, Oracle]]

@@ -219,7 +219,7 @@ def test_sessions_with_other_pictures_and_scales_share_a_call(atelier: Atelier) 
 def test_another_picture_acts_once_it_is_encoded_and_not_before(atelier: Atelier, tmp_path: Path) -> None:
     stage = atelier.open(image_prompt_scale=0.6)
     knows_its_picture(stage)
-    kits, gate = len(stage.painter._kits), threading.Event()
+    kits, gate = len(stage.painter.kits), threading.Event()
     other = tmp_path / "other.png"
     other.write_bytes(atelier.pictures[1].read_bytes())
     stage.painter.build(lambda: gate.wait(TIMEOUT_S))  # the builder is busy
@@ -230,7 +230,7 @@ def test_another_picture_acts_once_it_is_encoded_and_not_before(atelier: Atelier
     stage.process(seen(1))
     assert off(stage.latents[0], atelier.expected(stage, 1, 0.6, which=0)) < ATOL
     assert off(stage.latents[1], atelier.expected(stage, 1, 0.6, which=1)) < ATOL
-    assert len(stage.painter._kits) == kits  # no other network was built
+    assert len(stage.painter.kits) == kits  # no other network was built
 
 
 def test_the_picture_before_stays_while_the_next_one_is_encoded_or_cannot_be_read(

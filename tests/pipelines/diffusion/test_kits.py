@@ -9,10 +9,12 @@ import torch
 
 from pipelines.diffusion.features import Additions
 from pipelines.diffusion.guidance import Guidance
+from pipelines.diffusion.kit_shelf import KEPT
 from pipelines.diffusion.kits import Kit, Row, Shortcut
-from pipelines.diffusion.painter import KEPT_KITS, Painter, Wish
+from pipelines.diffusion.painter import Painter
 from pipelines.diffusion.stream_batch import advance
 from pipelines.diffusion.trajectory import Trajectory
+from pipelines.diffusion.wish import Wish
 from tests.pipelines.diffusion.vocabulary import Oracle, picture, stamp
 
 Load = Callable[..., tuple[Painter, Oracle]]
@@ -119,7 +121,7 @@ def test_kits_used_longest_ago_are_let_go_and_not_closed_under_who_has_them(pain
     painter, _ = painter_of("painter")
     first = painter.kit(("first",), lambda: Additions((), (Told(),)))
     second = painter.kit(("second",), lambda: Additions((), (Told(),)))
-    for number in range(KEPT_KITS - 1):
+    for number in range(KEPT - 1):
         painter.kit(("first",), Additions)  # used again: it stays
         painter.kit(("more", number), lambda: Additions((), (Told(),)))
     assert painter.kit(("first",), Additions) is first

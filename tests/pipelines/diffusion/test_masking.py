@@ -15,11 +15,12 @@ import torch
 from pipelines.diffusion import masking
 from pipelines.diffusion.config import PaintConfig
 from pipelines.diffusion.guidance import Guidance
-from pipelines.diffusion.painter import Painter, Wish
+from pipelines.diffusion.painter import Painter
 from pipelines.diffusion.pictures import square
 from pipelines.diffusion.stage import PaintStage
 from pipelines.diffusion.stream_batch import StreamBatch, advance, tick
 from pipelines.diffusion.trajectory import Trajectory, joined, reached
+from pipelines.diffusion.wish import Wish
 from realtime.core.errors import ConfigError
 from realtime.core.frame import Frame
 from realtime.core.stage import StageContext

@@ -11,8 +11,8 @@ import pytest
 
 from pipelines.diffusion.config import PaintConfig
 from pipelines.diffusion.pace import LATE, STILL, fewer
-from pipelines.diffusion.painter import Wish
 from pipelines.diffusion.stage import PaintStage
+from pipelines.diffusion.wish import Wish
 from realtime.core.clock import NS_PER_MS, ManualClock
 from realtime.core.frame import VIDEO_CLOCK, Frame, Stamp
 from realtime.core.stage import Emitted, StageContext

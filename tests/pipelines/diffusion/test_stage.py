@@ -134,15 +134,15 @@ def test_live_settings_act_on_the_next_frame(house: House) -> None:
     assert not near(before.value.pixels, after.value.pixels)
 
 
-def test_a_new_size_acts_once_it_is_ready_and_no_frame_is_lost_meanwhile(house: House) -> None:
+def test_a_new_size_acts_at_once_where_nothing_is_built_and_frames_in_flight_keep_theirs(
+    house: House,
+) -> None:
     oracle, stage = Oracle.of(house.folder), house.open(steps=2)
     stage.process(frame(0, 1))
     stage.configure(house.config(steps=2, size_px=256))
-    out = list(stage.process(frame(1, 1)))  # begins to prepare it
-    stage.painter.build(lambda: None).result(TIMEOUT_S)  # the builder works in order: it is ready
-    out += [e for seq in range(2, 5) for e in stage.process(frame(seq, 1, 256, 256))] + drained(stage)
+    out = [e for seq in range(1, 5) for e in stage.process(frame(seq, 1, 256, 256))] + drained(stage)
     assert [e.stamp.seq for e in out] == [0, 1, 2, 3, 4]
-    assert [e.value.pixels.shape[0] for e in out] == [SIDE, SIDE, 256, 256, 256]
+    assert [e.value.pixels.shape[0] for e in out] == [SIDE, 256, 256, 256, 256]
     assert off(out[-1].value.pixels, alone(oracle, picture(1, 256, 256), stage, steps=2)) < 0.55
 
 

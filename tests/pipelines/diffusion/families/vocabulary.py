@@ -11,9 +11,10 @@ import torch
 from pipelines.diffusion.guidance import Guidance
 from pipelines.diffusion.kits import Kit
 from pipelines.diffusion.noise import Seeds
-from pipelines.diffusion.painter import Painter, Wish
+from pipelines.diffusion.painter import Painter
 from pipelines.diffusion.stream_batch import StreamBatch, tick
 from pipelines.diffusion.trajectory import Trajectory
+from pipelines.diffusion.wish import Wish
 from tests.pipelines.diffusion.vocabulary import picture, stamp
 
 
