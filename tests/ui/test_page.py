@@ -63,7 +63,8 @@ def test_advanced_fields_are_behind_the_fold_and_the_main_ones_are_not() -> None
 def test_fields_of_a_group_share_a_fold_and_those_without_one_come_first() -> None:
     found = ids(build(PaintPort()))
     folds = [name for name in found if name.startswith("vs-group-")]
-    assert folds == [f"vs-group-{name}" for name in ("blending", "guidance", "noise", "pace", "model")]
+    named = ("blending", "guidance", "noise", "pace", "lora", "consistency", "steering", "model")
+    assert folds == [f"vs-group-{name}" for name in named]
     for name, field in PaintConfig.model_fields.items():
         extra = field.json_schema_extra or {}
         if "group" in extra:

@@ -16,6 +16,7 @@ from pipelines.diffusion.loader import load_painter, read_material
 from pipelines.diffusion.painter import Painter
 from pipelines.diffusion.pictures import Pixels, square
 from pipelines.diffusion.stream_batch import StreamBatch, tick
+from pipelines.diffusion.wish import Wish
 from pipelines.models.store import locate
 from realtime.core.errors import ModelError
 from tests import tiny
@@ -81,14 +82,13 @@ def painted(painter: Painter, photo: Pixels, prompt: str) -> Pixels:
                 "test",
                 latent,
                 words,
-                steps=1,
-                strength=0.5,
-                seed=2,
-                guidance=Guidance(None),
+                Wish(),
+                Guidance(),
             )
         )
-        ((done,),) = tick(painter, [batch])
-        return painter.decode(done.latent_1CHW)[0]
+        (due,) = batch.due()
+        tick(painter, [batch])
+        return painter.decode(due.latent_1CHW)[0]
 
 
 def psnr_db(one: Pixels, other: Pixels) -> float:

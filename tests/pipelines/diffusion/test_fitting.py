@@ -288,6 +288,7 @@ def test_a_session_may_close_while_its_wish_is_prepared(bench: Bench) -> None:
 def test_a_closed_painter_prepares_nothing_more_and_says_so(folder_of: Callable[..., Path]) -> None:
     painter = load_painter(folder_of("painter"), engine="torch", precision="fp32", size_px=192)
     painter.plain = Kit(Slow(painter.engines.unet))
+    painter.kits = KitShelf(painter.plain, painter.kits._extend)
     fitting = Fitting(painter, Features(), lambda sentence: None)
     fitting.first(config(), 1)
     painter.close()

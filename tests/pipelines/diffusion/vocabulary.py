@@ -74,6 +74,7 @@ def walk(
     sampler: str = "lcm",
     between: Sequence[tuple[float, float]] = (),
     own: torch.Tensor | None = None,
+    end: tuple[float, float] = (1.0, 0.0),
 ) -> torch.Tensor:
     """Return what StreamDiffusion makes of one frame's noised latent, in the words of its paper and code.
 
@@ -84,7 +85,7 @@ def walk(
     The samplers "ddim" and "tcd" are by their papers: DDIM keeps the guided noise; TCD goes with it to the
     level `between` two steps (a and b, one a step) and from there with fresh noise. They have no recursion:
     their stock noise is by the paper's equation 5, of the frame's `own` latent or of the negative prompt's
-    first estimate.
+    first estimate. `end` (a and b) is the level that they end at.
     """
     w = 1.0 if scale is None else scale
     stock = noise[:1]
@@ -113,6 +114,8 @@ def walk(
                 fresh = max(1 - (next_a / mid_a) ** 2, 0.0) ** 0.5 * noise[i + 1 : i + 2]
                 x = next_a * clean + next_b * eps if sampler == "ddim" else reached + fresh
                 stock = (x - next_a * own) / next_b
+            else:
+                clean = end[0] * clean + end[1] * eps
             continue
         clean = c_out * (x - b * eps) / a + c_skip * x
         if i + 1 < len(levels):
@@ -196,8 +199,20 @@ class Oracle:
         again = again if renoise else torch.cat([again[:1], 0 * again[1:]])
         between = [self.level(int((1 - eta_tcd) * t)) for t in timesteps]
         known = own if sampler != "lcm" or from_noise else None
+        end = self.level(0) if sampler == "tcd" else (1.0, 0.0)  # a trained model's ddim ends clean
         return walk(
-            start, again, timesteps, levels, network, mode, guidance_scale, delta, sampler, between, known
+            start,
+            again,
+            timesteps,
+            levels,
+            network,
+            mode,
+            guidance_scale,
+            delta,
+            sampler,
+            between,
+            known,
+            end,
         )
 
     def level(self, t: int) -> tuple[float, float]:

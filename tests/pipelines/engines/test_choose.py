@@ -153,7 +153,7 @@ def test_without_openvino_onnx_is_taken_before_torch():
         "openvino": raises(ImportError("no openvino")),
         **dict.fromkeys(("torch", "onnx"), answers(twice)),
     }
-    engine = choose(nets.doubler(), example=EXAMPLE, device="cpu", builders=builders)
+    engine = choose(nets.doubler(), example=EXAMPLE, device="cpu", builders=builders, has_bf16=False)
     assert engine.info.why.startswith("onnx is the first that works here; openvino was refused.")
 
 
