@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
 import subprocess
 import sys
@@ -130,3 +131,10 @@ print("connections:", len(calls), "reports:", isinstance(telemetry, NNCFTelemetr
         [sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=180
     )
     assert done.stdout.strip() == "connections: 0 reports: False", done.stderr
+
+
+def test_it_leaves_other_peoples_logs_alone(caplog):
+    openvino_int8._imported()
+    logging.getLogger("realtime.somebody").warning("still heard")
+    assert "still heard" in caplog.text
+    assert logging.getLoggerClass() is logging.Logger
