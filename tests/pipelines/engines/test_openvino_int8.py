@@ -13,7 +13,7 @@ import openvino as ov
 import pytest
 import torch
 
-from pipelines.engines import openvino_engine
+from pipelines.engines import openvino_engine, openvino_int8
 from pipelines.engines.choose import choose
 from pipelines.engines.key import Shelf
 from pipelines.engines.parity import relative_error
@@ -117,7 +117,7 @@ def test_rounding_reports_nothing_to_anyone_and_draws_nothing(tmp_path):
 import sys
 calls, names = [], ("socket.connect", "socket.getaddrinfo")
 sys.addaudithook(lambda name, args: calls.append(args) if name in names else None)
-from pipelines.engines import openvino_engine
+from pipelines.engines import openvino_engine, openvino_int8
 from pipelines.engines.survey import sample, sample_network
 engine = openvino_engine.build(sample_network(), precision="int8")
 engine.run(**sample(1))
