@@ -166,11 +166,17 @@ class Features:
 
     def __init__(self, makers: Sequence[Callable[[], Feature]] | None = None) -> None:
         self._all: list[Feature] = [make() for make in (map(_maker, MAKERS) if makers is None else makers)]
+        self._answered: tuple[PaintConfig, Key] | None = None
 
     def key(self, config: PaintConfig) -> Key:
-        """Return which features these settings ask for, and with what; () for none."""
-        keys = [(place, feature.key(config)) for place, feature in enumerate(self._all)]
-        return tuple((place, key) for place, key in keys if key is not None)
+        """Return which features these settings ask for, and with what; () for none.
+
+        It is asked for each frame, and texts are read for it: so the newest answer is remembered.
+        """
+        if self._answered is None or self._answered[0] is not config:
+            keys = [(place, feature.key(config)) for place, feature in enumerate(self._all)]
+            self._answered = (config, tuple((place, key) for place, key in keys if key is not None))
+        return self._answered[1]
 
     def additions(self, painter: Painter, config: PaintConfig, report: Report) -> Additions:
         """Return what all that are asked for add to the network."""

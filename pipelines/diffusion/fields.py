@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from itertools import pairwise
 from typing import Annotated, Any
 
@@ -71,6 +72,7 @@ def _nets(text: str) -> object:
     return controls_of(text)
 
 
+@lru_cache(64)
 def indices(text: str) -> tuple[int, ...]:
     """Return the places that a `t_index` names: "0, 16, 32" is (0, 16, 32). Raises ValueError."""
     found = tuple(int(word) for word in re.split(r"[\s,;]+", text.strip("[]() \t")) if word)

@@ -149,7 +149,7 @@ def read_material(folder: Path, *, size_px: int, report: Report = _silent) -> Ma
     given = family.backbone.given(family.text.embed(""), family.backbone.usual_t, side, {})
     examples = {
         "encoder": {"picture": torch.rand((1, 3, size_px, size_px), generator=draw) * 2 - 1},
-        "decoder": {"latent": latent_1CHW / float(parts.vae.config.scaling_factor)},
+        "decoder": {"latent": latent_1CHW},
         "unet": {"latent": latent_1CHW, **given},
     }
     digest = _digest(folder, parts)
@@ -159,12 +159,14 @@ def read_material(folder: Path, *, size_px: int, report: Report = _silent) -> Ma
         float(parts.vae.config.scaling_factor),
         float(getattr(parts.vae.config, "shift_factor", None) or 0.0),
     )
-    encoder, decoder = encoder_network(parts.vae, digest), decoder_network(parts.vae, digest)
+    encoder = encoder_network(parts.vae, digest)
+    decoder = decoder_network(parts.vae, digest, latents.scale, latents.shift)
     plain = {"encoder": encoder, "unet": family.network(digest), "decoder": decoder}
     bare = Material(parts, family, size_px, latents, digest, plain, examples)
     samples = cache(lambda: _samples(bare, folder))
+    shown = decoder_network(parts.vae, digest).module  # of what the encoder gives, which is not scaled yet
     calibrated = {
-        "encoder": replace(encoder, calibration=lambda: samples()["encoder"], shown=decoder.module),
+        "encoder": replace(encoder, calibration=lambda: samples()["encoder"], shown=shown),
         "decoder": replace(decoder, calibration=lambda: samples()["decoder"]),
     }
     return replace(bare, networks=plain | calibrated)

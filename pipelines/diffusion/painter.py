@@ -125,12 +125,13 @@ class Painter:
     def encode(self, pictures: Sequence[Pixels]) -> Tensor:
         """Return the latents of square pictures (H, W, 3) of one size, scaled: (B, C, h, w)."""
         raw = self.engines.encoder.run(picture=to_numbers(pictures))["latent"]
-        return (raw - self.latents.shift) * self.latents.scale
+        if self.latents.shift:
+            raw = raw - self.latents.shift
+        return raw * self.latents.scale
 
     def decode(self, latent_BCHW: Tensor) -> list[Pixels]:
         """Return the pictures of scaled latents."""
-        raw = latent_BCHW / self.latents.scale + self.latents.shift
-        return to_pixels(self.engines.decoder.run(latent=raw)["picture"])
+        return to_pixels(self.engines.decoder.run(latent=latent_BCHW)["picture"])
 
     def denoise(self, rows: Sequence[Row]) -> Tensor:
         """Run the network on rows of one kit and shape; the result may be overwritten by the next call.

@@ -47,8 +47,10 @@ def advance(model: Denoiser, trajectories: Iterable[Trajectory]) -> None:
 
 def _advance_alike(model: Denoiser, group: Sequence[Trajectory]) -> None:
     rows = [Row(one, row, bool(k)) for one in group for k, row in enumerate(one.embeddings())]
-    # Copied: a clean estimate may be the output itself, and a frame may keep it for longer than one call.
-    outputs = model.denoise(rows).clone().split(1)
+    output_BCHW = model.denoise(rows)
+    if model.prediction == "sample":  # the clean estimate is the output itself, and a frame may keep it
+        output_BCHW = output_BCHW.clone()
+    outputs = output_BCHW.split(1) if len(rows) > 1 else (output_BCHW,)
     at = 0
     for one in group:
         count = len(one.embeddings())

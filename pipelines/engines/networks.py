@@ -48,14 +48,20 @@ class EncoderNet(nn.Module):  # type: ignore[misc] # torch is not followed
 
 
 class DecoderNet(nn.Module):  # type: ignore[misc] # torch is not followed
-    """Decode an unscaled latent_BCHW to a picture_B3HW, clamped to [-1, 1]."""
+    """Decode a latent_BCHW to a picture_B3HW, clamped to [-1, 1].
 
-    def __init__(self, vae: Vae) -> None:
+    The latent is first divided by `scale` and moved by `shift`: in here that costs nothing.
+    """
+
+    def __init__(self, vae: Vae, scale: float = 1.0, shift: float = 0.0) -> None:
         super().__init__()
+        self.scale, self.shift = scale, shift
         self.decoder = vae.decoder
         self.post_quant = getattr(vae, "post_quant_conv", None)
 
     def forward(self, latent_BCHW: torch.Tensor) -> torch.Tensor:
+        if self.scale != 1.0 or self.shift:
+            latent_BCHW = latent_BCHW / self.scale + self.shift
         if self.post_quant is not None:
             latent_BCHW = self.post_quant(latent_BCHW)
         return self.decoder(latent_BCHW).clamp(-1.0, 1.0)
@@ -257,10 +263,15 @@ def encoder_network(vae: Vae, digest: str) -> Network:
     return Network("encoder", _frozen(EncoderNet(vae)), (picture,), (_latent(vae, "latent"),), digest)
 
 
-def decoder_network(vae: Vae, digest: str) -> Network:
-    """Return the decoder as a `Network`: "latent" (b, c, h, w) to "picture" (b, 3, H, W)."""
+def decoder_network(vae: Vae, digest: str, scale: float = 1.0, shift: float = 0.0) -> Network:
+    """Return the decoder as a `Network`: "latent" (b, c, h, w), times `scale`, to "picture" (b, 3, H, W).
+
+    `digest` must tell scales apart, as that of the folder with the autoencoder's config does.
+    """
     picture = TensorSpec("picture", "float32", ("b", 3, "H", "W"))
-    return Network("decoder", _frozen(DecoderNet(vae)), (_latent(vae, "latent"),), (picture,), digest)
+    return Network(
+        "decoder", _frozen(DecoderNet(vae, scale, shift)), (_latent(vae, "latent"),), (picture,), digest
+    )
 
 
 def unet_network(unet: UNet2DConditionModel, digest: str, extensions: Sequence[Extension] = ()) -> Network:

@@ -13,10 +13,9 @@ a straight line, beyond them it goes on as they do; it never falls as rows grow.
 
 from __future__ import annotations
 
-import statistics
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from itertools import accumulate
 
 from .clock import NS_PER_S, Clock, MonotonicClock
@@ -77,6 +76,8 @@ class Costs:
         """
         if rows < 1:
             raise ValueError(f"there is nothing to split in {rows} rows")
+        if rows == 1:
+            return (1,)
         whole, *others = _splits(rows)
         curve = self._curves.get(key)
         if curve is None or not others or not curve.is_measured(rows):
@@ -118,10 +119,10 @@ class _Curve:
     def observe(self, rows: int, ms: float, now_ns: int) -> None:
         calls = self._bare.setdefault(rows, deque(maxlen=KEPT))
         if self.is_measured(rows):
-            self._loads.append((now_ns, ms / statistics.median_low(calls)))
+            self._loads.append((now_ns, ms / _middle(calls)))
             while now_ns - self._loads[0][0] > RECENT_NS:
                 self._loads.popleft()
-            self._load = statistics.median_low([load for _, load in self._loads])
+            self._load = _middle([load for _, load in self._loads])
         calls.append(ms / self._load)
         self._line = None
 
@@ -140,10 +141,16 @@ class _Curve:
     def _measured(self) -> tuple[list[int], list[float]]:
         """Return the measured row counts and their bare costs, made to rise: halfway between envelopes."""
         xs = sorted(filter(self.is_measured, self._bare))
-        raw = [statistics.median_low(self._bare[x]) for x in xs]
+        raw = [_middle(self._bare[x]) for x in xs]
         upper = accumulate(raw, max)
         lower = reversed(list(accumulate(reversed(raw), min)))
         return xs, [(u + low) / 2 for u, low in zip(upper, lower, strict=True)]
+
+
+def _middle(values: Iterable[float]) -> float:
+    """Return the lower median, for each call: `statistics.median_low` takes three times as long."""
+    ranked = sorted(values)
+    return ranked[(len(ranked) - 1) // 2]
 
 
 def _along(xs: list[int], ys: list[float], x: int) -> float:
