@@ -101,7 +101,8 @@ def install(dev: bool) -> None:
     index = ["--index-url", CPU_WHEELS] if wants_cpu_wheels() else []
     if not (pip(torch, *index) or (index and pip(torch))):
         stop("PyTorch could not be installed; the lines above say why (no network, or no room on the disk?)")
-    say(f"installing {len(wanted) - 1} more packages (about 350 MB to fetch the first time)")
+    size_mb = 700 if dev else 350  # the tests build TensorRT and int8 engines too
+    say(f"installing {len(wanted) - 1} more packages (about {size_mb} MB to fetch the first time)")
     if not pip(*wanted):
         stop("the packages could not be installed; the lines above say why. Run the same command again.")
 
