@@ -218,7 +218,8 @@ def test_noise_does_not_drift_over_1000_still_frames(painter_of: Load) -> None:
         batch.admit(start(painter, seq, mode="self", reference=reference))
         seen += [one.latent_1CHW for one in tick(painter, [batch])[0] if isinstance(one, Trajectory)]
     assert torch.equal(painter.noises.of_seed(2, 2, 8), before)
-    assert all(torch.equal(one, seen[1]) for one in seen[2:])
+    # Not to the last bit: the painter may try whether two rows are cheaper in two calls.
+    assert max(largest(one - seen[1]) for one in seen[2:]) < 1e-5
 
 
 # 8. To prepare again without a seed falls back to seed 2, empties the buffer; the generator is everyone's.
