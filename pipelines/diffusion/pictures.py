@@ -40,8 +40,9 @@ def to_numbers(pictures: Sequence[Pixels]) -> Tensor:
     height, width = pictures[0].shape[:2]
     numbers = np.empty((len(pictures), 3, height, width), np.float32)
     for into, pixels in zip(numbers, pictures, strict=True):
-        for channel, plane in zip(into, cv2.split(pixels), strict=True):  # p / 127.5 - 1 in one pass
-            cv2.addWeighted(plane, 1 / 127.5, plane, 0.0, -1.0, dst=channel, dtype=cv2.CV_32F)
+        for channel, plane in zip(into, cv2.split(pixels), strict=True):
+            np.multiply(plane, np.float32(1 / 127.5), out=channel)
+            channel -= 1.0  # at once: the plane is still near
     return torch.from_numpy(numbers)
 
 
