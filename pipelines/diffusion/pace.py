@@ -79,6 +79,7 @@ class Pace:
         if not config.max_age_ms or not self._interval_ms:
             self.plan = None
             return wish
+        self._painter.is_governed = True
         self.plan = self._governor.plan(
             key,
             wanted_steps=len(wish),
@@ -93,7 +94,8 @@ class Pace:
 
     def came_out(self, frame_age_ms: float) -> None:
         """Take note of how old a painted picture was when it came out."""
-        self._age_ms.observe(frame_age_ms)
+        if self.plan is not None:
+            self._age_ms.observe(frame_age_ms)
 
     @property
     def in_one_go(self) -> bool:

@@ -106,6 +106,8 @@ class Painter:
         self._clock: Clock = clock or MonotonicClock()
         self.costs = Costs(self._clock)
         """What calls take, by `work_key` and `REST`; for the painting lane."""
+        self.is_governed = False
+        """Whether a session has a limit of age, for which all calls must be timed."""
         self.sessions = 0
         """How many paint with it now."""
         self.kits = KitShelf(self.plain, extend)
@@ -144,6 +146,8 @@ class Painter:
         key = self.work_key(kit, int(first.latent_1CHW.shape[-1]))
         may_split = kit.engine.info.precision == "fp32" and not kit.couples_rows
         split = self.costs.best_rows(key, len(rows)) if may_split else (len(rows),)
+        if len(rows) == 1 and not self.is_governed:
+            return self._call(kit, rows)
         if len(split) == 1:
             return self._timed(key, len(rows), partial(self._call, kit, rows))
         import torch

@@ -48,7 +48,7 @@ def paint_together(pairs: Sequence[tuple[Any, Any]]) -> list[list[Emitted]]:
             finished = tick(painter, [stage.batch for stage in stages])
             done = [one for ones in finished for one in ones]
             pictures, decode_ms = painter.clocked(lambda: decoded(painter, done))
-            if len(pictures) == len(squares) > 0:  # both were of as many
+            if painter.is_governed and len(pictures) == len(squares) > 0:  # both were of as many
                 painter.costs.observe(REST, len(pictures), encode_ms + decode_ms)
         is_done = True
     finally:
