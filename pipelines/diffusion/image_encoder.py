@@ -59,7 +59,8 @@ def encoder_of(adapter: Adapter, places: Sequence[Path]) -> Callable[[Path], Enc
     import torch
     from transformers import CLIPVisionModelWithProjection
 
-    from .nets.reading import read_config, read_network
+    from .disk import weights
+    from .nets.reading import read_config
 
     wanted = "projection_dim" if adapter.is_plain else "hidden_size"
     fitting = [
@@ -72,7 +73,7 @@ def encoder_of(adapter: Adapter, places: Sequence[Path]) -> Callable[[Path], Enc
             f"No vision encoder whose {wanted} is {adapter.takes} lies beside {adapter.file.name}.",
             hint=f"Put it into {places[0]}: config.json and model.safetensors.",
         )
-    vision = read_network(CLIPVisionModelWithProjection, fitting[0], stem="model", dtype_name="dtype")
+    vision = weights(CLIPVisionModelWithProjection, fitting[0], stem="model", dtype_name="dtype")
     projector = adapter.projector()
     side = int(vision.config.image_size)
 

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from pipelines.diffusion.disk import weights
 from pipelines.engines.base import Network, TensorSpec
 from pipelines.engines.networks import Plain, embedding_size
 from realtime.core.errors import ModelError
 
-from .reading import digest_of, read_config, read_network
+from .reading import digest_of, read_config
 
 if TYPE_CHECKING:
     from diffusers import ControlNetModel, UNet2DConditionModel
@@ -138,7 +139,7 @@ def read_control_net(folder: Path) -> ControlNetModel:
     kind = read_config(folder).get("_class_name", "no network of diffusers")
     if kind != "ControlNetModel":
         raise ModelError(f"{folder.name} is {kind}.", hint="Only ControlNetModel of diffusers is supported.")
-    net = read_network(ControlNetModel, folder, stem="diffusion_pytorch_model", dtype_name="torch_dtype")
+    net = weights(ControlNetModel, folder, stem="diffusion_pytorch_model", dtype_name="torch_dtype")
     config = net.config
     odd = [
         f"{name} = {config[name]!r}"

@@ -1,4 +1,4 @@
-"""Read a further network from a folder on disk, and name the source that its graph depends on."""
+"""Read what a folder says of a further network, and name what its graph depends on."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import hashlib
 import json
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from realtime.core.errors import ModelCorrupt, ModelError
 
@@ -24,25 +22,6 @@ def read_config(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise ModelCorrupt(f"{file} cannot be read: {error}.", hint=VERIFY) from error
     return found
-
-
-def read_network(kind: Any, folder: Path, *, stem: str, dtype_name: str) -> Any:
-    """Load a network of class `kind` as float32 from safetensors, half precision when that is all there is.
-
-    `stem` is the weights' file name; `dtype_name` what the library calls the precision. Raises ModelCorrupt.
-    """
-    from safetensors import SafetensorError
-
-    how: dict[str, Any] = {dtype_name: torch.float32, "use_safetensors": True}
-    is_plain = any((folder / f"{stem}.safetensors{end}").is_file() for end in ("", ".index.json"))
-    if not is_plain and (folder / f"{stem}.fp16.safetensors").is_file():
-        how["variant"] = "fp16"
-    try:
-        made = kind.from_pretrained(str(folder), local_files_only=True, **how)
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise ModelCorrupt(f"{folder.name} cannot be loaded: {reason[0]}", hint=VERIFY) from error
-    return made.eval().requires_grad_(False)
 
 
 def digest_of(*parts: str | Path) -> str:
