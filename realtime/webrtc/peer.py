@@ -22,9 +22,10 @@ from realtime.core.errors import ConnectionLost, SessionError, UnsupportedMedia,
 from realtime.core.frame import AudioChunk, Frame
 from realtime.core.metrics import Histogram
 from realtime.media import Intake
+from realtime.messages import error_event
 
 from . import tuning
-from .control import LABEL, ControlChannel, error_event
+from .control import LABEL, ControlChannel
 from .offer import OFFER_HINT, SDP_ERRORS, Codec, check_offer, preferred_codecs
 from .tracks import PaintedTrack, SoundIn, VideoIn
 
