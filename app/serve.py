@@ -110,6 +110,8 @@ def run(app: FastAPI, settings: Settings, on_started: Callable[[], None] | None 
     """Run `app` under uvicorn on this thread; sessions end with the app's lifespan."""
     import uvicorn
 
+    from realtime.websocket.wire import MAX_MESSAGE_BYTES
+
     server = settings.server
 
     class Server(uvicorn.Server):
@@ -134,6 +136,8 @@ def run(app: FastAPI, settings: Settings, on_started: Callable[[], None] | None 
         loop="asyncio",
         timeout_graceful_shutdown=GRACE_S,
         server_header=False,
+        ws_max_size=MAX_MESSAGE_BYTES,
+        ws_per_message_deflate=False,  # pictures are compressed as they are, and this would delay them
     )
     runner = Server(config)
     runner.run()

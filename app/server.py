@@ -31,6 +31,7 @@ from .loop import MediaLoop
 from .manager import NotAllowed, SessionManager, SessionsFull, SessionUnknown
 from .registry import Registry
 from .settings import Settings
+from .wire import add_wire
 
 if TYPE_CHECKING:
     from realtime.core.clock import Clock
@@ -102,6 +103,7 @@ def build_app(settings: Settings, registry: Registry | None = None, *, page: boo
     app.state.studio = studio
     _add_errors(app)
     _add_routes(app, studio)
+    add_wire(app, studio.manager, studio.loop)
     _add_health(app, studio)
     if page:
         from ui.page import mount
