@@ -1,55 +1,8 @@
 // One session and the paths to it: WebRTC, and a WebSocket where that does not get through. It draws nothing.
-const API = new URL("api/", document.baseURI);
-const CAMERA = { width: { ideal: 640 }, height: { ideal: 480 }, frameRate: { ideal: 30 } };
 const CONNECT_MS = 20000;
 const RACE_MS = 2000; // WebRTC has so long to connect before the WebSocket starts as well
 const RESUME_MS = 18000; // the server keeps a lost session for 20 s
 const BACK_OFF_MS = [0, 500, 1000, 2000, 4000];
-
-async function openCamera(which = {}) {
-  if (!navigator.mediaDevices || !navigator.mediaDevices.getUserMedia) throw insecureTrouble();
-  try {
-    return await navigator.mediaDevices.getUserMedia({ audio: false, video: { ...CAMERA, ...which } });
-  } catch (error) {
-    throw cameraTrouble(error);
-  }
-}
-
-async function post(path, body, source) {
-  let answer;
-  try {
-    answer = await fetch(new URL(path, API), {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify(body),
-    });
-  } catch {
-    throw unreachable();
-  }
-  const said = await answer.json().catch(() => null);
-  if (!answer.ok || !said) throw Object.assign(answerTrouble(answer.status, said, source), { status: answer.status });
-  return said;
-}
-
-// Resolves to the file's id. XMLHttpRequest, since fetch tells no progress of an upload.
-function upload(file, progress, cancel) {
-  return new Promise((resolve, reject) => {
-    const request = new XMLHttpRequest();
-    const form = new FormData();
-    form.append("file", file);
-    request.responseType = "json";
-    request.upload.onprogress = (event) => event.lengthComputable && progress(event.loaded / event.total);
-    request.onload = () =>
-      request.status < 300 && request.response
-        ? resolve(request.response.id)
-        : reject(answerTrouble(request.status, request.response, "file"));
-    request.onerror = () => reject(unreachable());
-    request.onabort = () => reject(new Gone());
-    cancel(() => request.abort());
-    request.open("POST", new URL("files", API));
-    request.send(form);
-  });
-}
 
 class Link {
   // on: {session(made), picture(stream), path(words), event(object), round(figures), away(), back(), lost(trouble)}
