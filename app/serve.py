@@ -17,6 +17,7 @@ from .layers import PRESETS, Read
 from .settings import Settings
 
 if TYPE_CHECKING:
+    import uvicorn
     from fastapi import FastAPI
 
 log = logging.getLogger(__name__)
@@ -106,11 +107,29 @@ def serve(read: Read) -> int:
     return run(build_app(settings), settings)
 
 
-def run(app: FastAPI, settings: Settings, on_started: Callable[[], None] | None = None) -> int:
-    """Run `app` under uvicorn on this thread; sessions end with the app's lifespan."""
+def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    """Return how uvicorn serves the app."""
     import uvicorn
 
     from realtime.websocket.wire import MAX_MESSAGE_BYTES
+
+    return uvicorn.Config(
+        app,
+        host=settings.server.host,
+        port=settings.server.port,
+        log_config=None,
+        access_log=False,
+        loop="asyncio",
+        timeout_graceful_shutdown=GRACE_S,
+        server_header=False,
+        ws_max_size=MAX_MESSAGE_BYTES,
+        ws_per_message_deflate=False,  # pictures are compressed as they are, and this would delay them
+    )
+
+
+def run(app: FastAPI, settings: Settings, on_started: Callable[[], None] | None = None) -> int:
+    """Run `app` under uvicorn on this thread; sessions end with the app's lifespan."""
+    import uvicorn
 
     server = settings.server
 
@@ -127,18 +146,6 @@ def run(app: FastAPI, settings: Settings, on_started: Callable[[], None] | None 
         if on_started is not None:
             on_started()
 
-    config = uvicorn.Config(
-        app,
-        host=server.host,
-        port=server.port,
-        log_config=None,
-        access_log=False,
-        loop="asyncio",
-        timeout_graceful_shutdown=GRACE_S,
-        server_header=False,
-        ws_max_size=MAX_MESSAGE_BYTES,
-        ws_per_message_deflate=False,  # pictures are compressed as they are, and this would delay them
-    )
-    runner = Server(config)
+    runner = Server(server_config(app, settings))
     runner.run()
     return 0 if runner.started else 1
