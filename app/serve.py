@@ -15,10 +15,13 @@ from realtime.core.errors import ConfigError
 
 from .layers import PRESETS, Read
 from .settings import Settings
+from .share import open_soon, own_door
 
 if TYPE_CHECKING:
     import uvicorn
     from fastapi import FastAPI
+
+    from .outside import Outside
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +53,7 @@ def page_url(host: str, port: int) -> str:
 
 
 def banner(read: Read) -> str:
-    """Return the four lines that are printed at the start."""
+    """Return the lines that are printed at the start."""
     settings = read.settings
     graph = settings.graph
     config = settings.stage(graph.nodes[graph.output].stage)
@@ -62,6 +65,7 @@ def banner(read: Read) -> str:
         if layer.values
         for name in (read.files[0] if read.files else "",)
     ]
+    share = ["  share     opening a public link; it is printed here"] if settings.server.share else []
     known = (PRESETS / f"{settings.preset}.toml").is_file()
     nodes = " > ".join(graph.nodes)
     return "\n".join(
@@ -70,6 +74,7 @@ def banner(read: Read) -> str:
             f"  preset    {settings.preset}{'' if known else ' (a file)'}: {nodes}",
             f"  engine    {engine}: {why}",
             f"  settings  {' < '.join(places)}; python -m app config shows each",
+            *share,
         ]
     )
 
@@ -104,7 +109,8 @@ def serve(read: Read) -> int:
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     from .server import build_app
 
-    return run(build_app(settings), settings)
+    app = build_app(settings)
+    return run(app, settings, outside=app.state.studio.outside if settings.server.share else None)
 
 
 def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
@@ -127,8 +133,17 @@ def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
     )
 
 
-def run(app: FastAPI, settings: Settings, on_started: Callable[[], None] | None = None) -> int:
-    """Run `app` under uvicorn on this thread; sessions end with the app's lifespan."""
+def run(
+    app: FastAPI,
+    settings: Settings,
+    on_started: Callable[[], None] | None = None,
+    *,
+    outside: Outside | None = None,
+) -> int:
+    """Run `app` under uvicorn on this thread; sessions end with the app's lifespan.
+
+    With `outside` a public link is opened too, once the page is served.
+    """
     import uvicorn
 
     server = settings.server
@@ -143,9 +158,12 @@ def run(app: FastAPI, settings: Settings, on_started: Callable[[], None] | None 
         log.info("serving at %s", page_url(server.host, server.port))
         if server.open_browser and is_desktop():
             open_in_browser(page_url(server.host, server.port))
+        if outside is not None:
+            open_soon(outside, server.share_server, tell=lambda line: print(line, flush=True))
         if on_started is not None:
             on_started()
 
-    runner = Server(server_config(app, settings))
-    runner.run()
+    config = server_config(app, settings)
+    runner = Server(config)
+    runner.run([config.bind_socket(), own_door(outside)] if outside is not None else None)
     return 0 if runner.started else 1

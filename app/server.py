@@ -29,6 +29,7 @@ from .guard import Guard, is_loopback
 from .logs import session_in_log
 from .loop import MediaLoop
 from .manager import NotAllowed, SessionManager, SessionsFull, SessionUnknown
+from .outside import Outside
 from .registry import Registry
 from .settings import Settings
 from .wire import add_wire
@@ -62,6 +63,7 @@ class Studio:
         self, settings: Settings, registry: Registry | None = None, clock: Clock | None = None
     ) -> None:
         self.settings = settings
+        self.outside = Outside()
         self.loop = MediaLoop()
         self.manager = SessionManager(settings, registry, clock=clock)
 
@@ -118,6 +120,7 @@ def build_app(settings: Settings, registry: Registry | None = None, *, page: boo
         allowed=server.allowed_hosts,
         upload_path=UPLOAD_PATH,
         max_upload_bytes=(server.max_upload_mb << 20) + FORM_OVERHEAD_BYTES,
+        outside=studio.outside,
     )
     return app
 
@@ -128,7 +131,8 @@ def _add_routes(app: FastAPI, studio: Studio) -> None:
     @app.post("/api/sessions", status_code=201)
     async def create(body: CreateBody, request: Request) -> dict[str, Any]:
         """Make a session; offer to it next."""
-        session = await loop.do(manager.create(body.source, body.settings, is_local=_is_local(request)))
+        is_local = _is_local(request, studio.outside)
+        session = await loop.do(manager.create(body.source, body.settings, is_local=is_local))
         answer: dict[str, Any] = {"id": session.id, "state": session.state.value}
         if manager.settings.server.ice_servers:
             answer["ice_servers"] = [{"urls": url} for url in manager.settings.server.ice_servers]
@@ -217,10 +221,12 @@ def _add_health(app: FastAPI, studio: Studio) -> None:
         )
 
 
-def _is_local(request: Request) -> bool:
-    """Tell whether the client sits at this machine and no proxy stands between."""
+def _is_local(request: Request, outside: Outside) -> bool:
+    """Tell whether the client sits at this machine and no proxy or tunnel stands between."""
     forwarded = any(name in request.headers for name in ("x-forwarded-for", "forwarded", "via"))
-    return request.client is not None and is_loopback(request.client.host) and not forwarded
+    if forwarded or outside.is_at_door(request.scope) or outside.knows(request.headers.get("host", "")):
+        return False
+    return request.client is not None and is_loopback(request.client.host)
 
 
 def status_of(error: VitascopeError) -> int:

@@ -157,7 +157,7 @@ async def test_all_are_decoded_but_only_the_newest_is_converted() -> None:
     hold = threading.Event()
 
     def slow(frame: Frame) -> None:
-        studio.frames.append(frame)
+        studio.keep(frame)
         loop.call_soon_threadsafe(first.set)
         assert hold.wait(10)
 
