@@ -67,6 +67,8 @@ class Relay:
         self.port = self._server.sockets[0].getsockname()[1]
         self._ready.set()
         self._loop.run_forever()
+        self._server.close()
+        self._loop.run_until_complete(asyncio.sleep(0))  # who just knocked is let in, and then out
         for writer in tuple(self._open):
             writer.transport.abort()
         tasks = asyncio.all_tasks(self._loop)
