@@ -44,7 +44,7 @@ class Stamp:
     @property
     def time_s(self) -> float:
         """Presentation time in seconds."""
-        return float(self.pts * self.time_base)
+        return self.pts * self.time_base.numerator / self.time_base.denominator
 
     def age_ms(self, now_ns: int) -> float:
         """Milliseconds since the sample came through the door."""
