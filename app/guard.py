@@ -65,11 +65,19 @@ class Guard:
     """Refuse what `refusal` refuses, with 403, and bodies that are too large, with 413."""
 
     def __init__(
-        self, app: App, *, bound_to: str, allowed: Sequence[str] = (), upload_path: str, max_upload_bytes: int
+        self,
+        app: App,
+        *,
+        bound_to: str,
+        allowed: Sequence[str] = (),
+        is_open_to: Callable[[str, str], bool] = lambda path, origin: False,
+        upload_path: str,
+        max_upload_bytes: int,
     ) -> None:
         self._app = app
         self._bound_to = bound_to
         self._allowed = tuple(allowed)
+        self._is_open_to = is_open_to
         self._upload_path = upload_path
         self._max_upload_bytes = max_upload_bytes
 
@@ -79,11 +87,13 @@ class Guard:
             return
         headers = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in scope["headers"]}
         # A WebSocket can do things too, and browsers open one across sites without asking.
-        method = scope.get("method", "POST")
+        method, origin = scope.get("method", "POST"), headers.get("origin", "")
+        if origin and self._is_open_to(scope["path"], origin):
+            origin, headers["sec-fetch-site"] = "", ""
         reason = refusal(
             method,
             headers.get("host", ""),
-            headers.get("origin", ""),
+            origin,
             headers.get("sec-fetch-site", ""),
             bound_to=self._bound_to,
             allowed=self._allowed,
