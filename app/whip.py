@@ -122,7 +122,8 @@ def add_routes(app: FastAPI, studio: Studio) -> None:
                 answer.headers.append("Link", link)
         elif "access-control-allow-origin" in answer.headers:
             answer.headers["Access-Control-Allow-Methods"] = _methods(is_resource)
-            answer.headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type, If-Match"
+            answer.headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type, If-Match, ETag"
+            # ETag is what clients of older drafts send with candidates; refusing it would only confuse them.
             answer.headers["Access-Control-Max-Age"] = "600"
             if request.headers.get("access-control-request-private-network") == "true":
                 answer.headers["Access-Control-Allow-Private-Network"] = "true"

@@ -1,4 +1,4 @@
-"""Through a real TURN server (coturn) and no other way: pictures flow; bad logins are told as what they are."""
+"""Through a real TURN server (coturn) alone: pictures flow, and a bad login is told for what it is."""
 
 from __future__ import annotations
 

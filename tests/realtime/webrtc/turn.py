@@ -31,9 +31,7 @@ class Turn:
 
 def coturn() -> str | None:
     """Return the program, which Debian has as `coturn`."""
-    return shutil.which("turnserver") or (
-        "/usr/bin/turnserver" if os.path.exists("/usr/bin/turnserver") else None
-    )
+    return shutil.which("turnserver")
 
 
 @contextmanager
