@@ -290,6 +290,8 @@ def as_toml(read: Read) -> str:
                 lines.append(f"{path[-1]}.{name} = {{ {inner} }}  # {read.origin((*path, name))}")
             continue
         text = f"{path[-1]} = {_toml_value(value)}" if value is not None else f"# {path[-1]} is not set"
+        if isinstance(value, SecretStr):  # what is printed is often saved and read again
+            text = f"# {path[-1]} is set, and not shown"
         lines.append(f"{text}  # {read.origin(path)}")
     return "\n".join(lines).strip() + "\n"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -360,3 +361,32 @@ def test_the_player_page_loads_nothing_from_elsewhere() -> None:
     assert "http://" not in text
     assert "https://" not in text
     assert "src=" not in text
+
+
+async def test_a_publisher_that_vanished_gives_its_place_up_and_its_viewers_stay(
+    http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("realtime.webrtc.liveness.SENDER_SILENT_S", 1.5)  # instead of 15
+    first, second, player = Publisher(), Publisher(), Player()
+    await posted(http, first, "/whip/stage")
+    await posted(http, player, "/whep/stage")
+    await player.pictures(3)
+    (session,) = http.studio.manager.sessions  # type: ignore[attr-defined]
+    gone = asyncio.Event()
+    loop, follow = asyncio.get_running_loop(), session.links._on_turn
+
+    def noted(held: Any, state: str) -> None:
+        follow(held, state)
+        if (held.path, state) == ("whip", "failed"):
+            loop.call_soon_threadsafe(gone.set)
+
+    session.links._on_turn = noted
+    for protocol in first.pc.getTransceivers()[0].sender.transport.transport._connection._protocols:
+        protocol.transport.sendto = lambda *_: None
+    async with asyncio.timeout(8):
+        await gone.wait()
+    assert [held.path for held in session.links] == ["whep"]
+    assert (await posted(http, second, "/whip/stage")).status_code == 201
+    await player.pictures(5)
+    for one in (first, second, player):
+        await one.close()

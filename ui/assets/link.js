@@ -70,7 +70,8 @@ class Link {
       throw new Gone();
     }
     this.on.session(made);
-    const pc = (this.pc = new RTCPeerConnection({ iceServers: made.ice_servers || [] }));
+    const ways = { iceServers: made.ice_servers || [], iceTransportPolicy: made.ice_transport_policy || "all" };
+    const pc = (this.pc = new RTCPeerConnection(ways));
     pc.ontrack = (event) => this._take(event);
     pc.onconnectionstatechange = () => this._follow();
     this.control = pc.createDataChannel("control");
