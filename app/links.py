@@ -113,7 +113,7 @@ class Links:
             one.link
             for one in self._held.values()
             if one.link is not None and one.number < newer.number
-            if one.role is newer.role is Role.MAIN and one.path == newer.path
+            if one.role is newer.role is not Role.VIEW and one.path == newer.path
         ]
 
     def forget(self, ends: Ends) -> None:

@@ -18,6 +18,7 @@ from realtime.core.stage import StageContext, StageSpec
 from . import events
 from .bodies import FromCamera, FromClient, FromFile, FromPattern
 from .files import Uploads
+from .ice import IceWays
 from .loop import outcome
 from .patience import Limits
 from .registry import Registry
@@ -69,6 +70,7 @@ class SessionManager:
             executor=self._executor,
             clock=self.clock,
         )
+        self.ice = IceWays(server)
         self.warmth = Warmth(self._warm_report)
         self._limits = Limits(
             connect_timeout_s=server.connect_timeout_s,
@@ -295,8 +297,6 @@ class SessionManager:
         return None, _nothing
 
     def _peer(self, ends: Ends, path: str) -> Peer:
-        from aiortc import RTCIceServer
-
         from realtime.webrtc.peer import Peer
 
         server = self.settings.server
@@ -304,7 +304,7 @@ class SessionManager:
             ends,
             path=path,
             codec=server.video_codec,
-            ice_servers=[RTCIceServer(urls=url) for url in server.ice_servers],
+            ice=self.ice.own(),
             connect_timeout_s=server.connect_timeout_s,
         )
 

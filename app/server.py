@@ -23,6 +23,7 @@ from realtime.core.errors import (
     UnsupportedMedia,
     VitascopeError,
 )
+from realtime.webrtc.ice import NoWay
 
 from .bodies import CreateBody, OfferBody
 from .guard import Guard, is_loopback
@@ -32,6 +33,8 @@ from .manager import NotAllowed, SessionManager, SessionsFull, SessionUnknown
 from .outside import Outside
 from .registry import Registry
 from .settings import Settings
+from .stream_http import is_open_to
+from .whip import add_routes as add_stream_routes
 from .wire import add_wire
 
 if TYPE_CHECKING:
@@ -47,6 +50,7 @@ RETRY_AFTER_S = 20
 STATUS: Mapping[type[VitascopeError], int] = {
     SessionsFull: 503,
     SessionUnknown: 404,
+    NoWay: 503,
     NotAllowed: 403,
     SessionError: 409,
     ConfigError: 422,
@@ -107,6 +111,7 @@ def build_app(settings: Settings, registry: Registry | None = None, *, page: boo
     _add_routes(app, studio)
     add_wire(app, studio.manager, studio.loop)
     _add_health(app, studio)
+    add_stream_routes(app, studio)
     if page:
         from ui.page import mount
 
@@ -118,6 +123,7 @@ def build_app(settings: Settings, registry: Registry | None = None, *, page: boo
         Guard,
         bound_to=server.host,
         allowed=server.allowed_hosts,
+        is_open_to=is_open_to(server),
         upload_path=UPLOAD_PATH,
         max_upload_bytes=(server.max_upload_mb << 20) + FORM_OVERHEAD_BYTES,
         outside=studio.outside,
@@ -134,8 +140,7 @@ def _add_routes(app: FastAPI, studio: Studio) -> None:
         is_local = _is_local(request, studio.outside)
         session = await loop.do(manager.create(body.source, body.settings, is_local=is_local))
         answer: dict[str, Any] = {"id": session.id, "state": session.state.value}
-        if manager.settings.server.ice_servers:
-            answer["ice_servers"] = [{"urls": url} for url in manager.settings.server.ice_servers]
+        answer |= manager.ice.told(session.id)
         engine = manager.warmth.engine
         return {**answer, "engine": engine} if engine else answer
 
@@ -145,6 +150,11 @@ def _add_routes(app: FastAPI, studio: Studio) -> None:
         session = manager.get(session_id)
         with session_in_log(session_id):
             return {"type": "answer", "sdp": await loop.do(session.answer(body.sdp))}
+
+    @app.get("/api/sessions/{session_id}/ice")
+    def ice(session_id: str) -> dict[str, Any]:
+        """Give the ICE servers with a login that lasts from now on: for a client that connects again."""
+        return manager.ice.told(manager.get(session_id).id)
 
     @app.patch("/api/sessions/{session_id}/settings")
     def configure(session_id: str, body: dict[str, Any]) -> dict[str, Any]:

@@ -121,6 +121,11 @@ class Session:
             self._peers.append(peer)
             return answer
 
+    async def connect(self, offer_sdp: str, role: Role, path: str) -> tuple[Peer, str]:
+        """Return a new link and its answer; whoever asks keeps the link. Raises as `answer` does."""
+        self._check_running()
+        return await self._answered(offer_sdp, role, path)
+
     async def _answered(self, offer_sdp: str, role: Role, path: str) -> tuple[Peer, str]:
         ends = self.ends(role, path)
         try:

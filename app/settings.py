@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, create_model
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from .registry import Registry
@@ -54,7 +54,34 @@ class ServerSettings(Section):
         "h264", description='Codec preferred both ways; "offer" takes the browser\'s order.'
     )
     ice_servers: tuple[str, ...] = Field(
-        (), description="STUN or TURN URLs, such as stun:host:3478. None are asked by default."
+        (), description="STUN URLs, such as stun:host:3478. None are asked by default."
+    )
+    turn_urls: tuple[str, ...] = Field(
+        (), description="TURN URLs, such as turn:host:3478?transport=udp; they need a secret or a password."
+    )
+    turn_secret: SecretStr | None = Field(
+        None, description="Secret shared with the TURN server (coturn: use-auth-secret), never shown."
+    )
+    turn_ttl_s: float = Field(
+        600.0, ge=60, le=86_400, description="How long a login made of that secret may be used."
+    )
+    turn_user: str = Field("", description="TURN user name where there is no shared secret.")
+    turn_password: SecretStr | None = Field(None, description="That user's password, never shown.")
+    ice_relay_only: bool = Field(
+        False, description="Send all media through the TURN server: neither side shows its own address."
+    )
+    public_address: str = Field(
+        "", description="IP address that clients reach this server's UDP ports at, behind NAT that maps 1:1."
+    )
+    udp_ports: str = Field(
+        "", description="UDP ports for media, such as 50000-50100: about two a connection. Empty: any."
+    )
+    max_viewers: int = Field(
+        8, ge=0, le=256, description="WHEP players of one session: each costs the encoding of a picture."
+    )
+    stream_origins: tuple[str, ...] = Field(
+        (),
+        description="Origins (https://host) whose pages may publish and play by WHIP and WHEP; * is any.",
     )
     share: bool = Field(
         False, description="Open a public link to this page, through a tunnel of Gradio's share server."

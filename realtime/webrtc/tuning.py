@@ -24,6 +24,7 @@ import aiortc
 import aiortc.codecs.h264 as h264
 import aiortc.codecs.vpx as vpx
 import aiortc.jitterbuffer as jitterbuffer
+import aiortc.rtcdtlstransport as rtcdtlstransport
 import aiortc.rtcrtpreceiver as rtcrtpreceiver
 import aiortc.rtcrtpsender as rtcrtpsender
 import av
@@ -39,6 +40,19 @@ START_BITS_S = 2_000_000
 LEAST_BITS_S = 300_000
 MOST_BITS_S = 6_000_000
 """Painted textures are hard to code: 256 to 512 px at 15 to 30 pictures a second want 1 to 3 Mbit/s."""
+
+CIPHERS = b":".join(
+    (
+        b"ECDHE-ECDSA-AES128-GCM-SHA256",
+        b"ECDHE-ECDSA-CHACHA20-POLY1305",
+        b"ECDHE-ECDSA-AES128-SHA",
+        b"ECDHE-ECDSA-AES256-SHA",
+        b"ECDHE-RSA-AES128-GCM-SHA256",
+        b"ECDHE-RSA-CHACHA20-POLY1305",
+    )
+)
+"""aiortc's own four and two for RSA. Few, since Mbed TLS, which OBS has on some systems, takes no ClientHello
+that needs two packets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +217,21 @@ def encoder_threads() -> concurrent.futures.ThreadPoolExecutor:
     return concurrent.futures.ThreadPoolExecutor(workers, thread_name_prefix="encode")
 
 
+def _rsa_peers() -> str:
+    """Take certificates of the RSA kind too, after the others: GStreamer's own ones are."""
+    certificate = rtcdtlstransport.RTCCertificate
+    before = certificate._create_ssl_context
+    _needs(_source_has(before, "ctx.set_cipher_list(", "return ctx"), "RTCCertificate._create_ssl_context")
+
+    def context(self: Any, srtp_profiles: Any) -> Any:
+        made = before(self, srtp_profiles)
+        made.set_cipher_list(CIPHERS)
+        return made
+
+    _put(certificate, "_create_ssl_context", context)
+    return "GStreamer and older gateways can connect"
+
+
 def _lonely_host() -> str:
     """Offer 127.0.0.1 where the machine has no other address (a laptop off line, a container)."""
     before = aioice.ice.get_host_addresses
@@ -225,6 +254,7 @@ _CHANGES: tuple[Callable[[], str], ...] = (
     _vp8_threads,
     _bit_rates,
     _own_executor,
+    _rsa_peers,
     _lonely_host,
 )
 

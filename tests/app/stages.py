@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -68,6 +68,17 @@ class Invert:
     def reset(self) -> None: ...
 
     def close(self) -> None: ...
+
+
+class Counts(Invert):
+    """Keep the numbers of all pictures that it painted."""
+
+    spec = StageSpec("counts", takes=Frame, gives=Frame, config=InvertConfig, lane="paint")
+    painted_numbers: ClassVar[list[int]] = []
+
+    def painted(self, frame: Frame) -> Emitted:
+        self.painted_numbers.append(frame.stamp.seq)
+        return super().painted(frame)
 
 
 class Delayed(Invert):

@@ -22,7 +22,7 @@ class Link {
     this.camera = camera;
     const made = await post("sessions", { source, settings }, source.kind);
     this.id = made.id;
-    this.iceServers = made.ice_servers || [];
+    this.ways = { iceServers: made.ice_servers || [], iceTransportPolicy: made.ice_transport_policy || "all" };
     if (this.isClosed) {
       this._tellClosed();
       throw new Gone();
@@ -66,7 +66,7 @@ class Link {
   }
 
   _startRtc() {
-    const rtc = (this.rtc = new Rtc(this.id, this.camera, this.iceServers, {
+    const rtc = (this.rtc = new Rtc(this.id, this.camera, this.ways, {
       ...this._hearing(() => rtc),
       up: () => {
         this._connected();

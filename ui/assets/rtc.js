@@ -5,14 +5,14 @@ const BEAT_MS = 1000;
 
 class Rtc {
   // on: {up(), picture(stream), event(object), round(figures), gone(trouble)}; `trouble` is why, null for a plain loss.
-  constructor(id, camera, iceServers, on) {
+  constructor(id, camera, ways, on) {
     this.on = on;
     this.path = `sessions/${encodeURIComponent(id)}/offer`;
     this.isClosed = false;
     this.isUp = false;
     this.isSpeaking = false; // the server has begun to send figures
     this.heardMs = 0;
-    const pc = (this.pc = new RTCPeerConnection({ iceServers }));
+    const pc = (this.pc = new RTCPeerConnection(ways));
     pc.ontrack = (event) => this._take(event);
     pc.onconnectionstatechange = () => this._follow();
     this.control = pc.createDataChannel("control");
