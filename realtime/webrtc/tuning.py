@@ -1,10 +1,11 @@
 """What aiortc needs to be a live transport, each change small, named and checked against what it changes.
 
 aiortc 1.16 waits for the next picture before it gives out this one, asks for a lost packet once, encodes
-H.264 with x264's "medium" preset, starts at bit rates for talking heads, shares asyncio's default executor
-and queues without bound in front of its decoder. `apply` changes that for the process, once, and only where
-the code that it changes is the code that was read: each change first checks for the names it relies on, and
-reports a refusal instead of guessing. `realtime/webrtc/buffers.py` holds the new behaviour.
+H.264 with x264's "medium" preset, starts at bit rates for talking heads, shares asyncio's default executor,
+queues without bound in front of its decoder and holds sound back for 80 ms. `apply` changes that for the
+process, once, and only where the code that it changes is the code that was read: each change first checks for
+the names it relies on, and reports a refusal instead of guessing. `realtime/webrtc/buffers.py` holds the new
+behaviour.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ import aiortc.rtcrtpreceiver as rtcrtpreceiver
 import aiortc.rtcrtpsender as rtcrtpsender
 import av
 
-from .buffers import BoundedDecoderQueue, PromptJitterBuffer, RepeatingNacks
+from .buffers import BoundedDecoderQueue, PromptJitterBuffer, PromptSoundBuffer, RepeatingNacks
 
 log = logging.getLogger(__name__)
 
@@ -96,6 +97,23 @@ def _receiver() -> str:
     _put(receiver, "__init__", init)
     _put(rtcrtpreceiver, "JitterBuffer", PromptJitterBuffer)
     return "saves one picture interval (33 ms at 30 a second); a decoder that falls behind catches up"
+
+
+def _sound() -> str:
+    """Hold no sound back in the receiver: it waits for its pictures behind it."""
+    buffer, receiver = jitterbuffer.JitterBuffer, rtcrtpreceiver.RTCRtpReceiver
+    # The class's text, since __init__ itself may be ours by now.
+    _needs(_source_has(receiver, "JitterBuffer(capacity=16, prefetch=4)"), "buffer of sound")
+    _needs(_source_has(buffer.add, "self._remove_frame(packet.sequence_number)"), "JitterBuffer.add")
+    before: Callable[..., None] = receiver.__init__
+
+    def init(self: Any, kind: str, transport: Any) -> None:
+        before(self, kind, transport)
+        if kind == "audio":
+            self._RTCRtpReceiver__jitter_buffer = PromptSoundBuffer(capacity=16)
+
+    _put(receiver, "__init__", init)
+    return "saves 80 ms, and 300 after a lost packet"
 
 
 def _nacks() -> str:
@@ -220,6 +238,7 @@ def _lonely_host() -> str:
 
 _CHANGES: tuple[Callable[[], str], ...] = (
     _receiver,
+    _sound,
     _nacks,
     _x264,
     _vp8_threads,
