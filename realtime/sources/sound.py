@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from realtime.core.clock import NS_PER_S, Clock
 from realtime.core.frame import SOUND_RATE_HZ, AudioChunk, Stamp
-from realtime.media import rate_of
+from realtime.media import from_s16, rate_of
 
 _HELD_S = 30
 """At most this much waits; a file that stores more ahead gets the oldest of it early."""
@@ -42,7 +42,7 @@ class FileSound:
         """Begin a run through the file whose time 0 is `offset_s`."""
         self._offset_s = offset_s
         self._next: int | None = None
-        self._resampler = av.AudioResampler(format="flt", layout="mono", rate=SOUND_RATE_HZ)
+        self._resampler = av.AudioResampler(format="s16", layout="mono", rate=SOUND_RATE_HZ)
 
     def take(self, frame: av.AudioFrame) -> None:
         """Take decoded sound of any rate and layout."""
@@ -76,7 +76,7 @@ class FileSound:
 
     def _hold(self, pieces: list[av.AudioFrame]) -> None:
         for piece in pieces:
-            samples = np.ascontiguousarray(piece.to_ndarray()[0], np.float32)
+            samples = from_s16(piece)
             pts = self._next or 0
             self._next = pts + len(samples)
             if self._seen and pts < self._end:

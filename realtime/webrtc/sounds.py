@@ -6,13 +6,13 @@ from collections.abc import Callable
 from fractions import Fraction
 
 import av
-import numpy as np
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 
 from realtime.core.channel import Channel, Drop
 from realtime.core.clock import NS_PER_S, Clock
 from realtime.core.errors import ChannelClosed, VitascopeError
 from realtime.core.frame import SOUND_RATE_HZ, AudioChunk, Stamp
+from realtime.media import from_s16, to_s16
 
 from .tracks import Arrival, Pump, Worker
 
@@ -44,7 +44,7 @@ class SoundIn:
             f"{source}.sound", capacity=room, drop=drop, clock=clock
         )
         self._on_audio = on_audio
-        self._resampler = av.AudioResampler(format="flt", layout="mono", rate=SOUND_RATE_HZ)
+        self._resampler = av.AudioResampler(format="s16", layout="mono", rate=SOUND_RATE_HZ)
         self._seq = 0
         self._next: int | None = None
         self.pump: Pump[av.AudioFrame] = Pump(track, channel, source, clock)
@@ -58,7 +58,7 @@ class SoundIn:
         if self._next is None or abs(due - self._next) > _GAP:  # the start, or packets were lost
             self._next = due
         for piece in self._resampler.resample(arrival.sample):
-            samples = np.ascontiguousarray(piece.to_ndarray()[0], np.float32)
+            samples = from_s16(piece)
             captured_ns = arrival.stamp.captured_ns - len(samples) * NS_PER_S // SOUND_RATE_HZ
             stamp = Stamp(
                 arrival.stamp.source, self._seq, self._next, Fraction(1, SOUND_RATE_HZ), captured_ns
@@ -102,12 +102,7 @@ class SoundTrack(MediaStreamTrack):
             raise MediaStreamError from None
         if self._first is None:
             self._first = chunk.stamp.pts
-        frame = av.AudioFrame.from_ndarray(to_s16(chunk)[None], format="s16", layout="mono")
+        frame = av.AudioFrame.from_ndarray(to_s16(chunk.samples), format="s16", layout="mono")
         frame.sample_rate = SOUND_RATE_HZ
         frame.pts, frame.time_base = chunk.stamp.pts - self._first, Fraction(1, SOUND_RATE_HZ)
         return frame
-
-
-def to_s16(chunk: AudioChunk) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
-    """Return samples as 16-bit integers, (n,); what is too loud is cut off."""
-    return np.clip(np.rint(chunk.samples * 32_767), -32_768, 32_767).astype(np.int16)

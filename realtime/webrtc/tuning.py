@@ -23,11 +23,14 @@ from typing import Any
 import aioice.ice
 import aiortc
 import aiortc.codecs.h264 as h264
+import aiortc.codecs.opus as opus
 import aiortc.codecs.vpx as vpx
 import aiortc.jitterbuffer as jitterbuffer
 import aiortc.rtcrtpreceiver as rtcrtpreceiver
 import aiortc.rtcrtpsender as rtcrtpsender
 import av
+
+from realtime.media import rate_of
 
 from .buffers import BoundedDecoderQueue, PromptJitterBuffer, PromptSoundBuffer, RepeatingNacks
 
@@ -165,6 +168,33 @@ def _encode_h264(self: Any, frame: av.VideoFrame, force_keyframe: bool) -> Any:
         yield from self._split_bitstream(data)
 
 
+def _opus() -> str:
+    """Let RTP time move on over a pause (RFC 7587, 4.1); code any sound, not speech alone."""
+    encoder = opus.OpusEncoder
+    _needs(_source_has(encoder.__init__, '{"application": "voip"}'), "OpusEncoder.__init__")
+    _needs(_source_has(encoder.encode, "packets[0].pts - self.first_packet_pts"), "OpusEncoder.encode")
+    make: Callable[..., None] = encoder.__init__
+    encode: Callable[..., Any] = encoder.encode
+
+    def init(self: Any) -> None:
+        make(self)
+        self.codec.options = {"application": "audio"}
+        self.origin = None
+
+    def with_pauses(self: Any, frame: av.AudioFrame, force_keyframe: bool = False) -> Any:
+        payloads, time = encode(self, frame, force_keyframe)
+        is_packet = (frame.samples, frame.sample_rate) == (opus.SAMPLES_PER_FRAME, opus.SAMPLE_RATE)
+        if not payloads or not is_packet:
+            return payloads, time
+        at: int = round((frame.pts or 0) * rate_of(frame.time_base) * opus.SAMPLE_RATE)
+        self.origin = at - time if self.origin is None else self.origin
+        return payloads, at - self.origin
+
+    _put(encoder, "__init__", init)
+    _put(encoder, "encode", with_pauses)
+    return "what follows a pause is not taken for late"
+
+
 def _vp8_threads() -> str:
     """Give libvpx one thread: on a busy machine several wait for each other for hundreds of milliseconds."""
     _needs(
@@ -241,6 +271,7 @@ _CHANGES: tuple[Callable[[], str], ...] = (
     _sound,
     _nacks,
     _x264,
+    _opus,
     _vp8_threads,
     _bit_rates,
     _own_executor,

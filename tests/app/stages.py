@@ -15,7 +15,7 @@ from app.layers import read_settings
 from app.registry import Registry
 from app.settings import Settings
 from realtime.core.errors import ModelMissing
-from realtime.core.frame import Frame
+from realtime.core.frame import AudioChunk, Frame
 from realtime.core.stage import Emitted, Live, StageContext, StageSpec
 
 
@@ -191,6 +191,15 @@ class Reads(Invert):
     """Give words instead of pictures."""
 
     spec = StageSpec("reads", takes=Frame, gives=str, config=InvertConfig, lane="see")
+
+
+class Hears(Invert):
+    """Tell the loudest sample of each piece of sound."""
+
+    spec = StageSpec("hears", takes=AudioChunk, gives=str, config=InvertConfig, lane="hear")
+
+    def process(self, item: AudioChunk | None) -> Sequence[Emitted]:
+        return () if item is None else (Emitted(item.stamp, f"{item.samples.max():g}"),)
 
 
 def registry(stage: str = "Invert", **more: str) -> Registry:

@@ -26,7 +26,8 @@ def test_the_installed_aiortc_takes_every_change() -> None:
     results = tuning.apply()
     assert [r.name for r in results if not r.done] == [], [r.why for r in results if not r.done]
     assert {r.name for r in results} == {
-        "receiver", "sound", "nacks", "x264", "vp8_threads", "bit_rates", "own_executor", "lonely_host",
+        "receiver", "sound", "nacks", "x264", "opus",
+        "vp8_threads", "bit_rates", "own_executor", "lonely_host",
     }  # fmt: skip
     assert tuning.apply() is results  # once a process
 
