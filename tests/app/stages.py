@@ -74,6 +74,7 @@ class Delayed(Invert):
     """Give each picture two calls later, as a stream batch of three steps does."""
 
     spec = StageSpec("delayed", takes=Frame, gives=Frame, config=InvertConfig, lane="paint")
+    flying = 2
 
     def __init__(self) -> None:
         super().__init__()
@@ -82,9 +83,19 @@ class Delayed(Invert):
     def process(self, item: Frame | None) -> Sequence[Emitted]:
         if item is not None:
             self._flying.append(item)
-            if len(self._flying) <= 2:
+            if len(self._flying) <= self.flying:
                 return ()
         return (self.painted(self._flying.popleft()),) if self._flying else ()
+
+
+class Belated(Delayed):
+    """Give each picture three pictures later, 100 ms at 30 a second, and none before that."""
+
+    spec = StageSpec("belated", takes=Frame, gives=Frame, config=InvertConfig, lane="paint")
+    flying = 3
+
+    def process(self, item: Frame | None) -> Sequence[Emitted]:
+        return () if item is None else super().process(item)
 
 
 class Gate:
