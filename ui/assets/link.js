@@ -83,6 +83,8 @@ class Link {
     } else {
       pc.addTransceiver("video", { direction: "recvonly" });
     }
+    // Both ways from the start, with nothing to send: turning sound on then needs no new negotiation.
+    this.voice = pc.addTransceiver("audio", { direction: "sendrecv" }).sender;
     await pc.setLocalDescription(await pc.createOffer());
     await this._gathered();
     if (this.isClosed) throw new Gone();
@@ -97,6 +99,17 @@ class Link {
   // Sends another camera's picture from now on, without a new session.
   async replace(camera) {
     if (this.sender) await this.sender.replaceTrack(camera.getVideoTracks()[0]);
+  }
+
+  // Sends a microphone's track from now on; null sends nothing.
+  async speak(track) {
+    if (this.voice && !this.isClosed) await this.voice.replaceTrack(track);
+  }
+
+  // Changes settings of the session that are the page's own.
+  set(settings) {
+    if (this.control && this.control.readyState === "open")
+      this.control.send(JSON.stringify({ type: "settings", settings }));
   }
 
   close() {
@@ -126,7 +139,8 @@ class Link {
   }
 
   _take(event) {
-    if ("jitterBufferTarget" in event.receiver) event.receiver.jitterBufferTarget = 0;
+    const isPicture = event.track.kind === "video";
+    if (isPicture && "jitterBufferTarget" in event.receiver) event.receiver.jitterBufferTarget = 0;
     this.on.picture(event.streams[0] || new MediaStream([event.track]));
   }
 
