@@ -27,7 +27,8 @@ AGES_KEPT = 9
 TIMES_KEPT = 50
 """Chunks (1 s) over which the time of capture is smoothed: packets come irregularly, samples do not."""
 FLOORS_KEPT = 100
-"""Releases (2 s) over which sound must not have been short."""
+FORGIVEN = 2
+"""In 100 releases (2 s) sound may have been short so often; with more than that it waits longer."""
 SPARE_NS = 5 * NS_PER_MS
 
 _HEED = 15 * SOUND_RATE_HZ // 1000
@@ -128,7 +129,10 @@ class SoundLine:
     @property
     def target_ns(self) -> int:
         """How long after its capture sound should leave."""
-        wish = max(self._age_ns, max(self._floors_ns, default=0) + SPARE_NS if self._floors_ns else 0)
+        wish = self._age_ns
+        if self._floors_ns:
+            lowest = sorted(self._floors_ns)[-min(len(self._floors_ns), FORGIVEN + 1)]
+            wish = max(wish, lowest + SPARE_NS)
         return min(wish, self._max_ns)
 
     @property

@@ -50,6 +50,7 @@ class World:
         self.paint_jitter_ms = 0.0
         self.net_jitter_ms = 0.0
         self.lost: Callable[[int], bool] = lambda seq: False
+        self.stalls: Callable[[int], float] = lambda seq: 0.0
         self.released: list[tuple[float, AudioChunk]] = []
         self.sent: list[tuple[float, float]] = []
         """Of each picture: when it was captured, how old it left."""
@@ -73,7 +74,7 @@ class World:
     def _sound(self) -> None:
         while 20 * (self.seq + 1) <= self.now_ms:
             if not self.lost(self.seq):
-                late_ms = self.net_jitter_ms * self.random.uniform()
+                late_ms = self.net_jitter_ms * self.random.uniform() + self.stalls(self.seq)
                 self._coming.append((self.now_ms + late_ms, piece(self.seq, self.voice)))
             self.seq += 1
         while self._coming and self._coming[0][0] <= self.now_ms:
@@ -133,6 +134,15 @@ def test_a_quick_painter_does_not_starve_the_sound() -> None:
     assert p95(late_ms) <= 55
     at = np.array([now for now, _ in world.released if now > 6000])
     assert np.diff(at).max() <= 30  # no gaps
+
+
+def test_one_long_wait_for_sound_is_made_up_for() -> None:
+    """A packet that is 150 ms late, once, must not keep the rest late for seconds."""
+    world = World(SoundLine(), speech)
+    world.run(5)
+    world.stalls = lambda seq: 150.0 if seq == 250 else 0.0
+    world.run(8)
+    assert p95(world.errors_ms(6500)) <= 40
 
 
 def test_what_is_left_out_or_repeated_is_not_heard() -> None:
