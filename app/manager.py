@@ -24,6 +24,7 @@ from .patience import Limits
 from .registry import Registry
 from .session import Session
 from .settings import Settings
+from .sounding import SWITCH, SoundRules, is_switch
 from .states import State
 from .warmth import Warmth
 from .wiring import House, Wiring
@@ -117,6 +118,8 @@ class SessionManager:
             )
         if not is_local:
             self._check_models(changes or {})
+        server, wished = self.settings.server, dict(changes or {})
+        sound = SoundRules(is_switch(wished.pop(SWITCH, server.sound)), server.max_sound_delay_ms)
         session_id = secrets.token_urlsafe(18)
         made: list[Session] = []  # the stages speak to a session that is made after them
 
@@ -134,7 +137,7 @@ class SessionManager:
             self.registry,
             self.house,
             context,
-            changes=changes or {},
+            changes=wished,
             on_error=trouble,
             held=() if is_local else self._own().files,
         )
@@ -148,6 +151,7 @@ class SessionManager:
             limits=self._limits,
             clock=self.clock,
             on_closed=lambda one: self._forget(one, let_go),
+            sound=sound,
         )
         made.append(session)
         with self._lock:

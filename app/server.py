@@ -160,7 +160,7 @@ def _add_routes(app: FastAPI, studio: Studio) -> None:
     def configure(session_id: str, body: dict[str, Any]) -> dict[str, Any]:
         """Change live settings from the next picture on."""
         manager.configure(session_id, body)
-        return {"settings": manager.get(session_id).wiring.settings()}
+        return {"settings": manager.get(session_id).settings()}
 
     @app.get("/api/sessions/{session_id}")
     def look_at(session_id: str) -> dict[str, Any]:

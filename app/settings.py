@@ -50,6 +50,15 @@ class ServerSettings(Section):
     upload_keep_s: float = Field(
         600.0, gt=0, le=86_400, description="A file that no session plays is deleted after this time."
     )
+    sound: bool = Field(
+        False, description="Send sound back from the start; each session can turn it on and off."
+    )
+    max_sound_delay_ms: float = Field(
+        1000.0,
+        ge=0,
+        le=10_000,
+        description="Sound waits for its picture at most this long, then goes ahead of it.",
+    )
     video_codec: Literal["h264", "vp8", "offer"] = Field(
         "h264", description='Codec preferred both ways; "offer" takes the browser\'s order.'
     )
@@ -103,7 +112,7 @@ class SourceSettings(Section):
 
 class NodeSettings(Section):
     stage: str = Field(description="Name of a stage in the registry.")
-    input: str = Field("source:video", description='What it reads: a node, or "source:video".')
+    input: str = Field("source:video", description='What it reads: a node, "source:video" or "source:sound".')
 
 
 class GraphSettings(Section):

@@ -22,7 +22,9 @@ and hears these events over the data channel "control" or the WebSocket, one JSO
     {"type": "notice", "message", "hint"?}                 worth a line under the picture
     {"type": "error", "message", "hint", "kind", "permanent"?: bool}    a card; over the picture if permanent
 
-It sends {"type": "ping", "sent_ms"} each second and hears {"type": "pong", "sent_ms"}.
+It sends {"type": "ping", "sent_ms"} each second and hears {"type": "pong", "sent_ms"}; and it sends
+{"type": "settings", "settings": {"sound": bool}} when the person turns the loudspeaker on or off. Sound is a
+track of the same stream as the pictures, both ways.
 """
 
 from __future__ import annotations

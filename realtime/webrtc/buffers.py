@@ -12,10 +12,12 @@ from aiortc.rtp import RtpPacket
 
 NACK_REPEAT_S = 0.05
 DECODER_QUEUE_PICTURES = 30
+SOUND_PACKETS_AWAITED = 2
+"""So many of 20 ms each come before a missing one is given up."""
 
 
 class CompletePicture(JitterFrame):
-    """A coded picture, and those behind it that became complete with it."""
+    """A coded picture (or packet of sound), and those behind it that became complete with it."""
 
     def __init__(self, data: bytes, timestamp: int) -> None:
         super().__init__(data=data, timestamp=timestamp)
@@ -33,8 +35,6 @@ class PromptJitterBuffer(JitterBuffer):
     """
 
     def _remove_frame(self, sequence_number: int) -> JitterFrame | None:
-        if not self._is_video:
-            return super()._remove_frame(sequence_number)
         first = self._first_complete()
         if first is not None:
             while (picture := self._first_complete()) is not None:
@@ -65,6 +65,39 @@ class PromptJitterBuffer(JitterBuffer):
             return None
         self.remove(len(packets))
         return CompletePicture(data, packets[0].timestamp) if data else self._first_complete()
+
+
+class PromptSoundBuffer(JitterBuffer):
+    """Give each packet of sound out as it comes; wait for a missing one while two more come, not longer.
+
+    aiortc holds 4 packets (80 ms) back from the start; after one that is lost for good it waits for 15 more
+    and stays that far (300 ms) behind. Here what is irregular is smoothed where sound waits anyway, in
+    `realtime.sound`. Lost sound is not asked for again.
+    """
+
+    def _remove_frame(self, sequence_number: int) -> JitterFrame | None:
+        ready = self._ready()
+        if not ready and self._waiting() > SOUND_PACKETS_AWAITED:
+            while self._packets[(self._origin or 0) % self._capacity] is None:
+                self.remove(1)
+            ready = self._ready()
+        if not ready:
+            return None
+        ready[0].later.extend(ready[1:])
+        return ready[0]
+
+    def _waiting(self) -> int:
+        return sum(packet is not None for packet in self._packets)
+
+    def _ready(self) -> list[CompletePicture]:
+        """Take out the packets that nothing is missing before; those without sound are left out."""
+        taken: list[CompletePicture] = []
+        while (packet := self._packets[(self._origin or 0) % self._capacity]) is not None:
+            data: bytes = packet._data  # type: ignore[attr-defined]
+            self.remove(1)
+            if data:
+                taken.append(CompletePicture(data, packet.timestamp))
+        return taken
 
 
 class RepeatingNacks(NackGenerator):

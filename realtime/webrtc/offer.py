@@ -59,6 +59,11 @@ def check_offer(sdp: object) -> None:
         raise UnsupportedMedia("The offer (SDP) has more than 8 media sections.", hint=OFFER_HINT)
 
 
+def has_sound(sdp: str) -> bool:
+    """Tell whether an offer that was checked has sound in it, in whichever direction."""
+    return any(line.startswith("m=audio ") for line in sdp.splitlines())
+
+
 def fingerprints(sdp: str) -> frozenset[str]:
     """Return the fingerprints of the certificates in a description, which are a connection's own."""
     found = (line.split(":", 1)[1] for line in sdp.splitlines() if line.startswith("a=fingerprint:"))

@@ -27,9 +27,10 @@ from . import tuning
 from .control import LABEL, ControlChannel
 from .ice import Ice, announced, candidate_types
 from .liveness import Liveness
-from .offer import OFFER_HINT, SDP_ERRORS, Codec, check_offer, fingerprints, preferred_codecs
+from .offer import OFFER_HINT, SDP_ERRORS, Codec, check_offer, fingerprints, has_sound, preferred_codecs
 from .ports import hold_to, relay_troubles
-from .tracks import PaintedTrack, SoundIn, VideoIn
+from .sounds import SoundIn, SoundTrack
+from .tracks import PaintedTrack, VideoIn
 from .trickle import RestartRefused, bundle, parse_fragment, ufrags
 from .ways import RELAY_HINT, configuration, no_way, packets_in
 
@@ -66,6 +67,7 @@ class Peer:
         self._fingerprints: frozenset[str] = frozenset()
         self._control: ControlChannel | None = None
         self._out: PaintedTrack | None = None
+        self._sound_out: SoundTrack | None = None
         self._ins: list[VideoIn | SoundIn] = []
         self._closing: asyncio.Task[None] | None = None
         self._watchdog: asyncio.TimerHandle | None = None
@@ -93,6 +95,8 @@ class Peer:
             raise SessionError("This connection was closed.", hint="Start a new session.", permanent=True)
         first = self._pc is None
         pc = self._pc or self._connection()
+        if has_sound(offer_sdp):
+            self._offer_sound(pc)
         try:
             await pc.setRemoteDescription(RTCSessionDescription(sdp=offer_sdp, type="offer"))
             with relay_troubles() as troubles:
@@ -180,8 +184,9 @@ class Peer:
         for timer in (self._watchdog, self._listener):
             if timer is not None:
                 timer.cancel()
-        if self._out is not None:
-            self._out.stop()
+        for out in (self._out, self._sound_out):
+            if out is not None:
+                out.stop()
         if self._control is not None:
             self._control.detach()
         if self._pc is not None:
@@ -204,12 +209,20 @@ class Peer:
         video = pc.addTransceiver("video", direction=direction)
         video.setCodecPreferences(preferred_codecs(self._codec))
         if self._ends.painted is not None:
-            self._out = PaintedTrack(self._ends.painted, clock=self._ends.clock, age_ms=self.age_ms)
+            self._out = PaintedTrack(
+                self._ends.painted, clock=self._ends.clock, age_ms=self.age_ms, on_sent=self._ends.on_sent
+            )
             video.sender.replaceTrack(self._out)
         pc.on("track", self._take_track)
         pc.on("datachannel", self._take_channel)
         pc.on("connectionstatechange", self._follow_state)
         return pc
+
+    def _offer_sound(self, pc: RTCPeerConnection) -> None:
+        """Send sound to a client that offers to hear some; as one stream with the pictures, so in step."""
+        if self._ends.sound is not None and self._sound_out is None:
+            self._sound_out = SoundTrack(self._ends.sound)
+            pc.addTransceiver("audio").sender.replaceTrack(self._sound_out)
 
     def _take_track(self, track: MediaStreamTrack) -> None:
         source = f"{self.name}.{track.kind}" if track.kind != "video" else self.name

@@ -14,6 +14,7 @@ class Link {
     this.hasShown = this.hasShownWire = false;
     this.losses = 0; // tries to come back since the picture was last seen
     this.lostMs = 0;
+    this.voice = null; // the microphone's track
     this.wanted = new URLSearchParams(location.search).get("path"); // "webrtc" or "websocket", for tests
   }
 
@@ -36,6 +37,19 @@ class Link {
     this.camera = camera;
     if (this.wire) this.wire.replace(camera);
     if (this.rtc) await this.rtc.replace(camera);
+  }
+
+  // Sends a microphone's track from now on; null sends nothing.
+  async speak(track) {
+    this.voice = track;
+    if (this.wire) this.wire.speak(track);
+    if (this.rtc) await this.rtc.speak(track);
+  }
+
+  // Changes settings of the session that are the page's own.
+  set(settings) {
+    const path = this.shown || this.rtc || this.wire;
+    if (path) path.say({ type: "settings", settings });
   }
 
   close() {
@@ -66,7 +80,7 @@ class Link {
   }
 
   _startRtc() {
-    const rtc = (this.rtc = new Rtc(this.id, this.camera, this.ways, {
+    const rtc = (this.rtc = new Rtc(this.id, this.camera, this.voice, this.ways, {
       ...this._hearing(() => rtc),
       up: () => {
         this._connected();
@@ -80,7 +94,7 @@ class Link {
 
   _startWire() {
     if (this.isClosed || this.wire || (this.rtc && this.rtc.isUp)) return;
-    const wire = (this.wire = new Wire(this.id, this.camera, {
+    const wire = (this.wire = new Wire(this.id, this.camera, this.voice, {
       ...this._hearing(() => wire),
       picture: (stream, codec) => {
         this._connected();

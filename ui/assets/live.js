@@ -20,6 +20,7 @@ const settings = {};
 
 const root = element.querySelector(".vs-live");
 const view = new Screen(root, (action) => ACTIONS[action]());
+const sound = new Sound(view);
 const gauge = new Gauge(root.querySelector(".vs-gauge"));
 const picker = root.querySelector(".vs-file");
 const page = { state: "idle", session: "", path: "", stats: {}, engine: ENGINE, video: view.painted };
@@ -46,6 +47,7 @@ function letGo() {
   link = null;
   if (abort) abort();
   abort = null;
+  sound.letGo(null);
   if (old) old.close();
   if (camera) camera.getTracks().forEach((track) => track.stop());
   camera = null;
@@ -97,7 +99,7 @@ async function start() {
     enter("connecting");
     view.card("Connecting.", { actions: ["cancel"], seconds: true });
     const source = kind === "file" && chosen ? { kind, file: chosen.id } : { kind };
-    await me.open(source, { ...settings }, camera);
+    await me.open(source, { ...settings, ...(sound.isLoud && { sound: true }) }, camera);
   } catch (trouble) {
     if (isMine()) fail(trouble);
   }
@@ -123,6 +125,7 @@ function began(made) {
   page.session = props.value = made.id;
   gauge.engine(made.engine);
   if (kind !== "webrtc") view.mirror(false);
+  sound.offer(kind);
   trigger("submit"); // what was turned meanwhile is sent along
 }
 
