@@ -13,8 +13,9 @@ from realtime.core.clock import NS_PER_S, Clock
 from realtime.core.errors import ChannelClosed, VitascopeError
 from realtime.core.frame import SOUND_RATE_HZ, AudioChunk, Stamp
 from realtime.media import from_s16, to_s16
+from realtime.worker import Worker
 
-from .tracks import Arrival, Pump, Worker
+from .tracks import Arrival, Pump
 
 SOUND_PACKETS_HELD = 100
 """2 s of 20 ms packets."""
