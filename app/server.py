@@ -25,12 +25,15 @@ from realtime.core.errors import (
 )
 
 from .bodies import CreateBody, OfferBody
-from .guard import Guard, is_loopback
+from .doors import add_doors
 from .logs import session_in_log
 from .loop import MediaLoop
-from .manager import NotAllowed, SessionManager, SessionsFull, SessionUnknown
+from .manager import NotAllowed, SessionManager, SessionsFull, SessionUnknown, TooManySessions
 from .registry import Registry
 from .settings import Settings
+from .tickets import add_tickets, session_or_place, told
+from .visitors import is_local
+from .waiting import Place
 
 if TYPE_CHECKING:
     from realtime.core.clock import Clock
@@ -44,6 +47,7 @@ RETRY_AFTER_S = 20
 
 STATUS: Mapping[type[VitascopeError], int] = {
     SessionsFull: 503,
+    TooManySessions: 429,
     SessionUnknown: 404,
     NotAllowed: 403,
     SessionError: 409,
@@ -102,6 +106,7 @@ def build_app(settings: Settings, registry: Registry | None = None, *, page: boo
     app.state.studio = studio
     _add_errors(app)
     _add_routes(app, studio)
+    add_tickets(app, studio.manager, studio.loop)
     _add_health(app, studio)
     if page:
         from ui.page import mount
@@ -109,14 +114,8 @@ def build_app(settings: Settings, registry: Registry | None = None, *, page: boo
         from .port import Port
 
         app = mount(app, Port(studio.manager), "/")
-    server = settings.server
-    app.add_middleware(
-        Guard,
-        bound_to=server.host,
-        allowed=server.allowed_hosts,
-        upload_path=UPLOAD_PATH,
-        max_upload_bytes=(server.max_upload_mb << 20) + FORM_OVERHEAD_BYTES,
-    )
+    upload_bytes = (settings.server.max_upload_mb << 20) + FORM_OVERHEAD_BYTES
+    add_doors(app, settings.server, studio.manager.clock, upload_path=UPLOAD_PATH, upload_bytes=upload_bytes)
     return app
 
 
@@ -124,9 +123,11 @@ def _add_routes(app: FastAPI, studio: Studio) -> None:
     manager, loop = studio.manager, studio.loop
 
     @app.post("/api/sessions", status_code=201)
-    async def create(body: CreateBody, request: Request) -> dict[str, Any]:
-        """Make a session; offer to it next."""
-        session = await loop.do(manager.create(body.source, body.settings, is_local=_is_local(request)))
+    async def create(body: CreateBody, request: Request) -> Any:
+        """Make a session; offer to it next. When all places are taken, a ticket comes instead (202)."""
+        session = await loop.do(session_or_place(manager, body, is_local=is_local(request.scope)))
+        if isinstance(session, Place):
+            return told(session)
         answer: dict[str, Any] = {"id": session.id, "state": session.state.value}
         if manager.settings.server.ice_servers:
             answer["ice_servers"] = [{"urls": url} for url in manager.settings.server.ice_servers]
@@ -215,12 +216,6 @@ def _add_health(app: FastAPI, studio: Studio) -> None:
         )
 
 
-def _is_local(request: Request) -> bool:
-    """Tell whether the client sits at this machine and no proxy stands between."""
-    forwarded = any(name in request.headers for name in ("x-forwarded-for", "forwarded", "via"))
-    return request.client is not None and is_loopback(request.client.host) and not forwarded
-
-
 def status_of(error: VitascopeError) -> int:
     """Return the HTTP status of an error of the tree."""
     return next((status for kind, status in STATUS.items() if isinstance(error, kind)), 500)
@@ -236,7 +231,7 @@ def _add_errors(app: FastAPI) -> None:
         status = status_of(error)
         if status >= 500:
             log.warning("%s %s: %s", request.method, request.scope["route"].path, error.message)
-        headers = {"Retry-After": str(RETRY_AFTER_S)} if status == 503 else {}
+        headers = {"Retry-After": str(RETRY_AFTER_S)} if status in (429, 503) else {}
         return JSONResponse(_body(error.message, error.hint, type(error).__name__), status, headers)
 
     @app.exception_handler(RequestValidationError)

@@ -57,6 +57,8 @@ class Session:
         self.outbox = events.Outbox()
         self.links = Links(session_id[:6], clock, self._follow)
         self.closed = asyncio.Event()
+        self.owner = self.visitor = ""
+        """Whose it is: see visitors.py."""
         self._make_source = make_source
         self._make_peer = make_peer
         self._peers: list[Peer] = []
@@ -193,8 +195,11 @@ class Session:
                 await asyncio.sleep(self._limits.stats_interval_s)
                 why = self.overdue(self._clock.now_ns())
                 if why:
+                    self.outbox.put(events.ended(why))
                     self._start(self.close(why))
                     return
+                if warning := self._patience.warning(self._clock.now_ns()):
+                    self.outbox.put(events.notice(warning))
                 if self.state is State.LIVE:
                     self.outbox.put({"type": "stats", **self.figures()})
                     self._tell_trouble()
