@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .closed import Closed
 from .guard import Guard
 from .login import Login
 from .rates import Pace
@@ -21,6 +22,7 @@ def add_doors(
     app: FastAPI, server: ServerSettings, clock: Clock, *, upload_path: str, upload_bytes: int
 ) -> None:
     """Put the doors before all routes of `app`; the last one added is met first."""
+    app.add_middleware(Closed, upload_path=upload_path)
     app.add_middleware(Pace, per_minute=server.starts_per_minute, clock=clock)
     app.add_middleware(
         Login,

@@ -20,6 +20,7 @@ from .bodies import FromCamera, FromClient, FromFile, FromPattern
 from .files import Uploads
 from .loop import outcome
 from .patience import Limits
+from .privacy import typed
 from .registry import Registry
 from .session import Session
 from .settings import Settings
@@ -72,6 +73,7 @@ class SessionManager:
         self.uploads = Uploads(
             max_bytes=server.max_upload_mb << 20,
             keep_s=server.upload_keep_s,
+            max_px=server.max_input_px,
             executor=self._executor,
             clock=self.clock,
         )
@@ -131,6 +133,7 @@ class SessionManager:
             )
         if not is_local:
             self._check_models(changes or {})
+        typed.note(changes or {})
         session_id = secrets.token_urlsafe(18)
         made: list[Session] = []  # the stages speak to a session that is made after them
 
@@ -334,6 +337,7 @@ class SessionManager:
             codec=server.video_codec,
             ice_servers=[RTCIceServer(urls=url) for url in server.ice_servers],
             connect_timeout_s=server.connect_timeout_s,
+            max_px=server.max_input_px,
         )
 
 

@@ -15,6 +15,7 @@ from realtime.core.errors import ConfigError
 
 from .layers import PRESETS, Read
 from .login import warning
+from .logs import catch_threads
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ def serve(read: Read) -> int:
     if says := warning(server.host, has_word=has_word):
         print(f"  WARNING   {says}", flush=True)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
+    catch_threads()
     from .server import build_app
 
     return run(build_app(settings), settings)

@@ -24,6 +24,7 @@ from .links import ENDED, Held, Links
 from .logs import session_in_log
 from .loop import outcome
 from .patience import Limits, Patience
+from .privacy import typed
 from .states import State, moved
 from .wiring import Wiring
 
@@ -243,6 +244,7 @@ class Session:
     def configure(self, changes: Mapping[str, Any]) -> None:
         """Apply live settings from the next sample on. Raises ConfigError; nothing is changed then."""
         self._check_running()
+        typed.note(changes)
         with self._configuring:
             self.wiring.configure(changes)
             size_px = self.wiring.size_px()

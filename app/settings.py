@@ -82,7 +82,7 @@ class ServerSettings(Section):
         SecretStr(""), description="Word that programs send: Authorization: Bearer TOKEN."
     )
     max_input_px: int = Field(
-        1920 * 1088,
+        3840 * 2160,
         ge=256,
         le=8192 * 4320,
         description="Most pixels of a client's picture or video (width x height); larger ones are refused.",

@@ -16,9 +16,10 @@ from aiortc.mediastreams import MediaStreamTrack
 from realtime.core.errors import ConnectionLost, SessionError, UnsupportedMedia, VitascopeError
 from realtime.core.metrics import Histogram
 from realtime.link import Ends, LinkStats
-from realtime.media import Intake
+from realtime.media import MAX_PICTURE_PX, Intake
 
 from . import tuning
+from .coded import UNREADABLE
 from .control import LABEL, ControlChannel, error_event
 from .offer import OFFER_HINT, SDP_ERRORS, Codec, check_offer, fingerprints, preferred_codecs
 from .tracks import PaintedTrack, SoundIn, VideoIn
@@ -27,6 +28,7 @@ log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT_S = 30.0
 CLOSE_TIMEOUT_S = 5.0
+SIZES_TOLD = 4
 
 
 class Peer:
@@ -40,6 +42,7 @@ class Peer:
         codec: Codec = "h264",
         ice_servers: Sequence[RTCIceServer] = (),
         connect_timeout_s: float = CONNECT_TIMEOUT_S,
+        max_px: int = MAX_PICTURE_PX,
     ) -> None:
         tuning.apply()
         self.name = ends.name
@@ -51,6 +54,9 @@ class Peer:
         self._codec = codec
         self._ice_servers = list(ice_servers)
         self._connect_timeout_s = connect_timeout_s
+        self._max_px = max_px
+        self._too_large: set[tuple[int, int]] = set()
+        """Sizes that the other side was told of."""
         self._pc: RTCPeerConnection | None = None
         self._fingerprints: frozenset[str] = frozenset()
         self._control: ControlChannel | None = None
@@ -151,6 +157,7 @@ class Peer:
             "video", direction="sendrecv" if self._ends.painted is not None else "recvonly"
         )
         video.setCodecPreferences(preferred_codecs(self._codec))
+        tuning.limit_pictures(video.receiver, self._max_px, self._refuse_picture)
         if self._ends.painted is not None:
             self._out = PaintedTrack(self._ends.painted, clock=self._ends.clock, age_ms=self.age_ms)
             video.sender.replaceTrack(self._out)
@@ -158,6 +165,20 @@ class Peer:
         pc.on("datachannel", self._take_channel)
         pc.on("connectionstatechange", self._follow_state)
         return pc
+
+    def _refuse_picture(self, width: int, height: int) -> None:
+        """Say, once for each size (and a few at most), that pictures are too large."""
+        if (width, height) in self._too_large or len(self._too_large) >= SIZES_TOLD:
+            return
+        self._too_large.add((width, height))
+        self._tell(
+            UnsupportedMedia(
+                f"Your pictures of {width} x {height} px are too large."
+                if (width, height) != UNREADABLE
+                else "Your pictures have a header that cannot be read.",
+                hint=f"At most {self._max_px} pixels are taken, such as 1280 x 720.",
+            )
+        )
 
     def _take_track(self, track: MediaStreamTrack) -> None:
         source = f"{self.name}.{track.kind}" if track.kind != "video" else self.name
