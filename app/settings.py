@@ -36,7 +36,7 @@ class ServerSettings(Section):
     max_waiting: int = Field(
         64, ge=0, le=10_000, description="Visitors that may wait for a place; a further one is sent away."
     )
-    turn_s: float = Field(30.0, gt=0, le=600, description="How long a place is kept for one who waited.")
+    turn_s: float = Field(70.0, gt=0, le=600, description="How long a place is kept for one who waited.")
     session_limit_s: float = Field(
         0.0, ge=0, le=604_800, description="A session is ended after this time; 0: never."
     )

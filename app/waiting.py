@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from realtime.core.clock import NS_PER_S, Clock
 
 ASK_AGAIN_S = 2
-SILENT_S = 15.0
-"""A ticket that nobody has asked about for so long is void."""
+SILENT_S = 70.0
+"""A ticket that nobody has asked about for so long is void. Browsers let a page in the background ask once a
+minute."""
 
 
 @dataclass(slots=True)

@@ -14,7 +14,7 @@ from .port import EngineBadge, Look, Vocabulary
 from .words import Reading
 
 ASSETS = Path(__file__).parent / "assets"
-SCRIPTS = ("trouble.js", "link.js", "gauge.js", "screen.js", "live.js", "hands.js")
+SCRIPTS = ("trouble.js", "queue.js", "link.js", "gauge.js", "screen.js", "live.js", "hands.js")
 """Joined in this order into one function: later ones use the names of earlier ones."""
 STYLES = ("live.css", "console.css")
 

@@ -6,6 +6,9 @@ browser (assets/link.js), since a camera cannot pass through Gradio:
     POST  /api/sessions               {"source": {"kind": "webrtc" | "pattern" | "file", "file"?: id},
                                        "settings": {}}
                                       -> {"id": str, "ice_servers"?: [], "engine"?: {"name", "why"}}
+                                      or, with 202, a place in the queue as below; then again with "ticket"
+    GET   /api/tickets/{ticket}       -> {"ticket", "place", "of", "is_turn", "retry_after_s"}; 404 once void
+    POST  /api/tickets/{ticket}/close gives the place up; 204
     POST  /api/sessions/{id}/offer    {"sdp", "type": "offer"} -> {"sdp", "type": "answer"}
     POST  /api/sessions/{id}/close    sent by `navigator.sendBeacon` when the page goes away; 204
     POST  /api/files                  multipart, field "file" -> {"id": str}

@@ -105,7 +105,7 @@ async def test_one_waits_and_goes_on_when_it_is_one_s_turn() -> None:
         assert (await anna.post("/api/sessions", json=PATTERN)).json()["place"] == 3
         seen = (await bert.get(f"/api/tickets/{ticket}")).json()
         assert seen["is_turn"]
-        assert 0 < seen["turn_ends_s"] <= 30
+        assert 0 < seen["turn_ends_s"] <= 70
         assert not (await cora.get(f"/api/tickets/{second['ticket']}")).json()["is_turn"]
         made = await bert.post("/api/sessions", json={**PATTERN, "ticket": ticket})
         assert made.status_code == 201

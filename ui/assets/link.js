@@ -52,10 +52,11 @@ function upload(file, progress, cancel) {
 }
 
 class Link {
-  // on: {session(made), picture(stream), event(object), round(figures), lost(trouble)}
+  // on: {queued(place), session(made), picture(stream), event(object), round(figures), lost(trouble)}
   constructor(on) {
     this.on = on;
     this.id = "";
+    this.ticket = ""; // while it waits in the queue
     this.isClosed = false;
     this.heardMs = 0;
     this.isSpeaking = false; // the server has begun to send figures
@@ -63,7 +64,7 @@ class Link {
 
   async open(source, settings, camera) {
     if (!window.RTCPeerConnection) throw noWebRtcTrouble();
-    const made = await post("sessions", { source, settings }, source.kind);
+    const made = await takeSession({ source, settings }, source.kind, this);
     this.id = made.id;
     if (this.isClosed) {
       this._tellClosed();
@@ -110,8 +111,9 @@ class Link {
   }
 
   _tellClosed() {
-    if (!this.id) return;
-    const path = new URL(`sessions/${encodeURIComponent(this.id)}/close`, API);
+    if (!this.id && !this.ticket) return;
+    const what = this.id ? `sessions/${encodeURIComponent(this.id)}` : `tickets/${encodeURIComponent(this.ticket)}`;
+    const path = new URL(`${what}/close`, API);
     if (!navigator.sendBeacon || !navigator.sendBeacon(path))
       fetch(path, { method: "POST", keepalive: true }).catch(() => {});
   }
