@@ -13,14 +13,22 @@ from .visitors import headers_of
 
 UNUSED = re.compile(
     r"/gradio_api/(upload|upload_progress|proxy=.*|stream/.*|process_recording|(undo-)?vibe.*|dev/.*"
-    r"|custom_component/.*|deep_link)/?|/monitoring(/.*)?",
+    r"|custom_component/.*|deep_link|(call|api)/.*)/?|/monitoring(/.*)?",
     re.DOTALL,
 )
+MAX_NAME_BYTES = 255
 BODIES = frozenset({"application/json", "application/sdp", "application/trickle-ice-sdpfrag"})
 
 
+def _is_no_name(path: str) -> bool:
+    """Tell whether a path holds what no file or id is called; to look for one is an error of its own."""
+    return "\0" in path or any(
+        len(name.encode("utf-8", "replace")) > MAX_NAME_BYTES for name in path.split("/")
+    )
+
+
 class Closed:
-    """Middleware: 404 for what is not used, 415 for a body under /api that is no JSON (nor SDP)."""
+    """Middleware: 404 for what is not used or cannot be, 415 for a body under /api that is no JSON or SDP."""
 
     def __init__(self, app: App, *, upload_path: str) -> None:
         self._app = app
@@ -29,7 +37,7 @@ class Closed:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
-        elif UNUSED.fullmatch(scope["path"]):
+        elif UNUSED.fullmatch(scope["path"]) or _is_no_name(scope["path"]):
             await answer_error(send, 404, "There is no such route.", "See /api/docs.", "HTTPError")
         elif (kind := self._wrong_body(scope)) is not None:
             says = f'A body of type "{kind[:60]}" is not taken.' if kind else "The body's type is not said."

@@ -222,7 +222,8 @@ def status_of(error: VitascopeError) -> int:
 
 
 def _body(message: str, hint: str, kind: str) -> dict[str, Any]:
-    return {"error": {"message": message, "hint": hint, "kind": kind}}
+    told = {"message": message, "hint": hint, "kind": kind}
+    return {"error": {key: text.encode("utf-8", "replace").decode() for key, text in told.items()}}
 
 
 def _add_errors(app: FastAPI) -> None:
