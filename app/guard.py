@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 import json
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -133,14 +134,15 @@ class Guard:
 
         async def noted(message: MutableMapping[str, Any]) -> None:
             nonlocal begun
+            if seen > limit and not begun:
+                return  # what a route makes of a body that was broken off
             begun = True
             await send(message)
 
-        try:
+        with suppress(_TooLarge):
             await self._app(scope, counted, noted)
-        except _TooLarge:
-            if not begun:
-                await answer_error(send, 413, "The request is too large.", hint, "TooLarge")
+        if seen > limit and not begun:
+            await answer_error(send, 413, "The request is too large.", hint, "TooLarge")
 
 
 class _TooLarge(Exception):

@@ -24,6 +24,7 @@ from .links import ENDED, Held, Links
 from .logs import session_in_log
 from .loop import outcome
 from .patience import Limits, Patience
+from .privacy import typed
 from .sounding import SWITCH, Sounding, SoundRules, is_switch
 from .states import State, moved
 from .wiring import Wiring
@@ -60,6 +61,8 @@ class Session:
         self.links = Links(session_id[:6], clock, self._follow)
         self.sounding = Sounding(wiring, sound, clock=clock, tell=self.outbox.put)
         self.closed = asyncio.Event()
+        self.owner = self.visitor = ""
+        """Whose it is: see visitors.py."""
         self._make_source = make_source
         self._make_peer = make_peer
         self._peers: list[Peer] = []
@@ -205,8 +208,11 @@ class Session:
                 await asyncio.sleep(self._limits.stats_interval_s)
                 why = self.overdue(self._clock.now_ns())
                 if why:
+                    self.outbox.put(events.ended(why))
                     self._start(self.close(why))
                     return
+                if warning := self._patience.warning(self._clock.now_ns()):
+                    self.outbox.put(events.notice(warning))
                 if self.state is State.LIVE:
                     self.outbox.put({"type": "stats", **self.figures()})
                     self._tell_trouble()
@@ -254,6 +260,7 @@ class Session:
     def configure(self, changes: Mapping[str, Any]) -> None:
         """Apply live settings from the next sample on. Raises ConfigError; nothing is changed then."""
         self._check_running()
+        typed.note(changes)
         with self._configuring:
             wished = dict(changes)
             is_on = is_switch(wished.pop(SWITCH, self.sounding.is_on))

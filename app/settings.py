@@ -30,6 +30,22 @@ class ServerSettings(Section):
     open_browser: bool = Field(True, description="Open the page in a browser when this is a desktop.")
     warm: bool = Field(True, description="Load the models at start instead of with the first session.")
     max_sessions: int = Field(8, ge=1, le=256, description="Sessions at once; a further one is told to wait.")
+    max_sessions_per_visitor: int = Field(
+        2, ge=1, le=256, description="Sessions and tickets of one visitor from elsewhere."
+    )
+    max_waiting: int = Field(
+        64, ge=0, le=10_000, description="Visitors that may wait for a place; a further one is sent away."
+    )
+    turn_s: float = Field(70.0, gt=0, le=600, description="How long a place is kept for one who waited.")
+    session_limit_s: float = Field(
+        0.0, ge=0, le=604_800, description="A session is ended after this time; 0: never."
+    )
+    starts_per_minute: int = Field(
+        30,
+        ge=1,
+        le=100_000,
+        description="Sessions, offers and files that one address elsewhere may start, of each.",
+    )
     connect_timeout_s: float = Field(
         30.0, gt=0, le=600, description="A session that nobody connects to within this time is closed."
     )
@@ -101,6 +117,18 @@ class ServerSettings(Section):
     allowed_hosts: tuple[str, ...] = Field(
         (), description="Host names under which the page may be reached; empty: localhost when bound to it."
     )
+    password: SecretStr = Field(
+        SecretStr(""), description="Word that opens the page; best given as VITASCOPE_SERVER__PASSWORD."
+    )
+    token: SecretStr = Field(
+        SecretStr(""), description="Word that programs send: Authorization: Bearer TOKEN."
+    )
+    max_input_px: int = Field(
+        3840 * 2160,
+        ge=256,
+        le=8192 * 4320,
+        description="Most pixels of a client's picture or video (width x height); larger ones are refused.",
+    )
 
 
 class SourceSettings(Section):
@@ -128,6 +156,7 @@ class LogSettings(Section):
         "info", description="Least severe message to log."
     )
     as_json: bool = Field(False, description="One JSON object a line, for machines.")
+    private: bool = Field(True, description="Keep prompts and addresses of clients out of the log.")
 
 
 class Settings(BaseSettings):

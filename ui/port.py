@@ -7,6 +7,9 @@ browser (assets/api.js), since a camera cannot pass through Gradio:
                                        "settings": {}}
                                       -> {"id": str, "ice_servers"?: [], "ice_transport_policy"?: "relay",
                                           "engine"?: {"name", "why"}}
+                                      or, with 202, a place in the queue as below; then again with "ticket"
+    GET   /api/tickets/{ticket}       -> {"ticket", "place", "of", "is_turn", "retry_after_s"}; 404 once void
+    POST  /api/tickets/{ticket}/close gives the place up; 204
     GET   /api/sessions/{id}/ice      -> {"ice_servers"?, "ice_transport_policy"?} with a fresh login
     POST  /api/sessions/{id}/offer    {"sdp", "type": "offer"} -> {"sdp", "type": "answer"}
     GET   /api/sessions/{id}/ws       a WebSocket instead of the offer, where WebRTC does not get through

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import queue
 import time
+from collections.abc import Callable
 from typing import Any
 
 from aiortc.jitterbuffer import JitterBuffer, JitterFrame
 from aiortc.rtcrtpreceiver import NackGenerator
 from aiortc.rtp import RtpPacket
+
+from .coded import coded_size
 
 NACK_REPEAT_S = 0.05
 DECODER_QUEUE_PICTURES = 30
@@ -124,6 +127,9 @@ class BoundedDecoderQueue(queue.Queue[Any]):
         self._ask_for_key = ask_for_key
         self._until_key = False
         self.forgotten = 0
+        self.limit_px: int | None = None
+        """Pictures with more pixels are forgotten before anything is allocated for them."""
+        self.on_too_large: Callable[[int, int], object] = lambda width, height: None
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
         if item is None:  # the receiver stops its decoder
@@ -154,6 +160,12 @@ class BoundedDecoderQueue(queue.Queue[Any]):
                 except queue.Empty:
                     break
             self._until_key = True
+        size = None if self.limit_px is None else coded_size(codec.name, frame.data)
+        if size is not None and size[0] * size[1] > (self.limit_px or 0):
+            self.forgotten += 1
+            self._until_key = True
+            self.on_too_large(*size)
+            return
         if self._until_key:
             if not is_key_picture(codec.name, frame.data):
                 self.forgotten += 1

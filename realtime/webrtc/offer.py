@@ -28,6 +28,7 @@ SDP_ERRORS = (
     LookupError,
     TypeError,
     AttributeError,
+    RuntimeError,
     InternalError,
     InvalidAccessError,
     InvalidStateError,

@@ -20,10 +20,11 @@ from aiortc.mediastreams import MediaStreamTrack
 from realtime.core.errors import ConnectionLost, SessionError, UnsupportedMedia, VitascopeError
 from realtime.core.metrics import Histogram
 from realtime.link import Ends, LinkStats
-from realtime.media import Intake
+from realtime.media import MAX_PICTURE_PX, Intake
 from realtime.messages import error_event
 
 from . import tuning
+from .coded import UNREADABLE
 from .control import LABEL, ControlChannel
 from .ice import Ice, announced, candidate_types
 from .liveness import Liveness
@@ -39,6 +40,7 @@ log = logging.getLogger(__name__)
 CONNECT_TIMEOUT_S = 30.0
 CLOSE_TIMEOUT_S = 5.0
 LISTEN_EVERY_S = 1.0
+SIZES_TOLD = 4
 
 
 class Peer:
@@ -52,6 +54,7 @@ class Peer:
         codec: Codec = "h264",
         ice: Ice | None = None,
         connect_timeout_s: float = CONNECT_TIMEOUT_S,
+        max_px: int = MAX_PICTURE_PX,
     ) -> None:
         tuning.apply()
         self.name = ends.name
@@ -63,6 +66,9 @@ class Peer:
         self._codec = codec
         self._ice = ice or Ice()
         self._connect_timeout_s = connect_timeout_s
+        self._max_px = max_px
+        self._too_large: set[tuple[int, int]] = set()
+        """Sizes that the other side was told of."""
         self._pc: RTCPeerConnection | None = None
         self._fingerprints: frozenset[str] = frozenset()
         self._control: ControlChannel | None = None
@@ -208,6 +214,7 @@ class Peer:
         direction = "recvonly" if ends.painted is None else "sendrecv" if takes else "sendonly"
         video = pc.addTransceiver("video", direction=direction)
         video.setCodecPreferences(preferred_codecs(self._codec))
+        tuning.limit_pictures(video.receiver, self._max_px, self._refuse_picture)
         if self._ends.painted is not None:
             self._out = PaintedTrack(
                 self._ends.painted, clock=self._ends.clock, age_ms=self.age_ms, on_sent=self._ends.on_sent
@@ -223,6 +230,20 @@ class Peer:
         if self._ends.sound is not None and self._sound_out is None:
             self._sound_out = SoundTrack(self._ends.sound)
             pc.addTransceiver("audio").sender.replaceTrack(self._sound_out)
+
+    def _refuse_picture(self, width: int, height: int) -> None:
+        """Say, once for each size (and a few at most), that pictures are too large."""
+        if (width, height) in self._too_large or len(self._too_large) >= SIZES_TOLD:
+            return
+        self._too_large.add((width, height))
+        self._tell(
+            UnsupportedMedia(
+                f"Your pictures of {width} x {height} px are too large."
+                if (width, height) != UNREADABLE
+                else "Your pictures have a header that cannot be read.",
+                hint=f"At most {self._max_px} pixels are taken, such as 1280 x 720.",
+            )
+        )
 
     def _take_track(self, track: MediaStreamTrack) -> None:
         source = f"{self.name}.{track.kind}" if track.kind != "video" else self.name

@@ -133,6 +133,13 @@ def _sound() -> str:
     return "saves 80 ms, and 300 after a lost packet"
 
 
+def limit_pictures(receiver: Any, max_px: int, on_too_large: Callable[[int, int], object]) -> None:
+    """Forget a receiver's pictures of more than `max_px` unseen, and call `on_too_large(width, height)`."""
+    coded = getattr(receiver, "_RTCRtpReceiver__decoder_queue", None)
+    if isinstance(coded, BoundedDecoderQueue):  # else `apply` was refused, and its log says so
+        coded.limit_px, coded.on_too_large = max_px, on_too_large
+
+
 def _nacks() -> str:
     """Ask again for a packet that did not come (RFC 4585, 6.2.1 leaves the timing to the receiver)."""
     _needs(_source_has(rtcrtpreceiver.NackGenerator.add, "self.missing", "return missed"), "NackGenerator")

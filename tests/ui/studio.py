@@ -210,6 +210,10 @@ class Studio:
         self.sessions: list[LoopbackSession] = []
         self.bodies: list[dict[str, Any]] = []
         self.is_busy = False
+        self.places: list[int] = []
+        """Places in the queue that are told in this order before a session is made; 0 is one's turn."""
+        self.left: list[str] = []
+        """Tickets that were given back."""
         self.is_ready = True
         self.url = ""
         self.loop: asyncio.AbstractEventLoop | None = None
@@ -230,9 +234,25 @@ class Studio:
             said = {"message": error.message, "hint": error.hint, "kind": type(error).__name__}
             return JSONResponse({"error": said}, 503 if self.is_busy else 422)
 
+        def place() -> dict[str, Any]:
+            at = self.places.pop(0)
+            told = {"ticket": "t1", "place": at or 1, "of": 9, "is_turn": at == 0, "retry_after_s": 0.3}
+            return told
+
+        @app.get("/api/tickets/{ticket}")
+        async def look(ticket: str) -> Any:
+            return place() if self.places else JSONResponse({"error": {"message": "It is void."}}, 404)
+
+        @app.post("/api/tickets/{ticket}/close", status_code=204)
+        async def leave(ticket: str) -> Response:
+            self.left.append(ticket)
+            return Response(status_code=204)
+
         @app.post("/api/sessions", status_code=201)
-        async def create(body: dict[str, Any]) -> dict[str, Any]:
+        async def create(body: dict[str, Any]) -> Any:
             self.bodies.append(body)
+            if self.places:
+                return JSONResponse(place(), 202)
             if self.is_busy:
                 raise SessionError("All 2 places are taken.", hint="Try again in a minute.")
             session = LoopbackSession(

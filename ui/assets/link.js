@@ -5,10 +5,12 @@ const RESUME_MS = 18000; // the server keeps a lost session for 20 s
 const BACK_OFF_MS = [0, 500, 1000, 2000, 4000];
 
 class Link {
-  // on: {session(made), picture(stream), path(words), event(object), round(figures), away(), back(), lost(trouble)}
+  // on: {queued(place), session(made), picture(stream), path(words), event(object), round(figures), away(), back(),
+  // lost(trouble)}
   constructor(on) {
     this.on = on;
     this.id = "";
+    this.ticket = ""; // while it waits in the queue
     this.isClosed = false;
     this.rtc = this.wire = this.shown = null; // `shown`: the path whose picture is seen
     this.hasShown = this.hasShownWire = false;
@@ -21,7 +23,7 @@ class Link {
   async open(source, settings, camera) {
     if (!window.RTCPeerConnection && !window.WebSocket) throw noWebRtcTrouble();
     this.camera = camera;
-    const made = await post("sessions", { source, settings }, source.kind);
+    const made = await takeSession({ source, settings }, source.kind, this);
     this.id = made.id;
     this.ways = { iceServers: made.ice_servers || [], iceTransportPolicy: made.ice_transport_policy || "all" };
     if (this.isClosed) {
@@ -62,8 +64,9 @@ class Link {
   }
 
   _tellClosed() {
-    if (!this.id) return;
-    const path = new URL(`sessions/${encodeURIComponent(this.id)}/close`, API);
+    if (!this.id && !this.ticket) return;
+    const what = this.id ? `sessions/${encodeURIComponent(this.id)}` : `tickets/${encodeURIComponent(this.ticket)}`;
+    const path = new URL(`${what}/close`, API);
     if (!navigator.sendBeacon || !navigator.sendBeacon(path))
       fetch(path, { method: "POST", keepalive: true }).catch(() => {});
   }
