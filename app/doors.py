@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from .closed import Closed
 from .guard import Guard
 from .login import Login
+from .outside import Outside
 from .rates import Pace
 from .visitors import Visitors
 
@@ -48,5 +49,6 @@ def add_doors(
         is_open_to=is_open_to,
         upload_path=upload_path,
         max_upload_bytes=upload_bytes,
+        outside=outside,
         outside=outside,
     )
