@@ -20,15 +20,16 @@ from realtime.media import rate_of
 
 _HELD_S = 30
 """At most this much waits; a file that stores more ahead gets the oldest of it early."""
-_GAP = SPEECH_RATE_HZ // 20
-"""Where the file's own time differs by more than these samples (50 ms), there is a gap: follow the file."""
+_GAP_S = 0.05
+"""Where the file's own time differs by more than this, there is a gap: follow the file."""
 
 
 class FileSound:
     """Resample, stamp (`pts` counts samples, without drift) and hold the sound of a file."""
 
-    def __init__(self, source: str, clock: Clock) -> None:
+    def __init__(self, source: str, clock: Clock, rate_hz: int = SPEECH_RATE_HZ) -> None:
         self._source = source
+        self._rate_hz = rate_hz
         self._clock = clock
         self._numbers = itertools.count()
         self._end = 0
@@ -42,28 +43,28 @@ class FileSound:
         """Begin a run through the file whose time 0 is `offset_s`."""
         self._offset_s = offset_s
         self._next: int | None = None
-        self._resampler = av.AudioResampler(format="flt", layout="mono", rate=SPEECH_RATE_HZ)
+        self._resampler = av.AudioResampler(format="flt", layout="mono", rate=self._rate_hz)
 
     def take(self, frame: av.AudioFrame) -> None:
         """Take decoded sound of any rate and layout."""
         if frame.pts is not None and frame.time_base is not None:
-            due = round((frame.pts * rate_of(frame.time_base) + self._offset_s) * SPEECH_RATE_HZ)
-            if self._next is None or abs(due - self._next) > _GAP:
+            due = round((frame.pts * rate_of(frame.time_base) + self._offset_s) * self._rate_hz)
+            if self._next is None or abs(due - self._next) > _GAP_S * self._rate_hz:
                 self._next = due
         self._hold(self._resampler.resample(frame))
 
     def due(self, until_s: float | None) -> Iterator[AudioChunk]:
         """Give what begins by media time `until_s` (None: all of it)."""
         while self._held:
-            begins_s = self._held[0][0] / SPEECH_RATE_HZ
-            if until_s is not None and begins_s > until_s and self._held_samples < _HELD_S * SPEECH_RATE_HZ:
+            begins_s = self._held[0][0] / self._rate_hz
+            if until_s is not None and begins_s > until_s and self._held_samples < _HELD_S * self._rate_hz:
                 return
             pts, samples = self._held.popleft()
             self._held_samples -= len(samples)
             stamp = Stamp(
-                self._source, next(self._numbers), pts, Fraction(1, SPEECH_RATE_HZ), self._clock.now_ns()
+                self._source, next(self._numbers), pts, Fraction(1, self._rate_hz), self._clock.now_ns()
             )
-            yield AudioChunk(stamp, samples, SPEECH_RATE_HZ)
+            yield AudioChunk(stamp, samples, self._rate_hz)
 
     def rest(self) -> Iterator[AudioChunk]:
         """Give all that is held, also by the resampler."""
