@@ -69,7 +69,8 @@ def need_ffmpeg() -> str:
 @functools.cache
 def _has_gst() -> bool:
     look = "import gi; gi.require_version('GstRtspServer', '1.0'); "
-    look += "from gi.repository import GstRtspServer, Gst; Gst.init(None); assert Gst.ElementFactory.find('x264enc')"
+    look += "from gi.repository import GstRtspServer, Gst; "
+    look += "Gst.init(None); assert Gst.ElementFactory.find('x264enc')"
     try:
         return subprocess.run([SYSTEM_PYTHON, "-c", look], capture_output=True, check=False).returncode == 0
     except OSError:

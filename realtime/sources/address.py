@@ -3,8 +3,8 @@
 A URL that a stranger types makes this machine connect to something. Unless private addresses are allowed,
 that must be a public host: not this machine, not its network, not the metadata service of a cloud, however
 it is written. What was checked is what is connected to (`dial`), so a name that resolves otherwise a moment
-later changes nothing. FFmpeg itself connects nowhere: it reads through `fetch` (HTTP) or `relay` (RTSP, RTMP),
-and both dial here, for each redirect and each HLS segment too.
+later changes nothing. FFmpeg itself connects nowhere: it reads by `fetch` (HTTP) or through `relay` (RTSP,
+RTMP), and both dial here, for each redirect and each HLS segment too.
 """
 
 from __future__ import annotations
