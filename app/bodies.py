@@ -41,7 +41,15 @@ class FromCamera(Section):
     device: int | None = Field(None, ge=0, le=63)
 
 
-SourceSpec = Annotated[FromClient | FromPattern | FromFile | FromCamera, Field(discriminator="kind")]
+class FromUrl(Section):
+    """A network stream; without an address the one that the server was started with."""
+
+    kind: Literal["url"]
+    url: str | None = Field(None, max_length=2048)
+
+
+AnySource = FromClient | FromPattern | FromFile | FromCamera | FromUrl
+SourceSpec = Annotated[AnySource, Field(discriminator="kind")]
 
 
 class CreateBody(Section):

@@ -16,8 +16,9 @@ from realtime.core.errors import SessionError, VitascopeError
 from realtime.core.stage import StageContext, StageSpec
 
 from . import events
-from .bodies import FromCamera, FromClient, FromFile, FromPattern
+from .bodies import AnySource, FromCamera, FromFile, FromPattern, FromUrl
 from .files import Uploads
+from .incoming import from_url
 from .loop import outcome
 from .patience import Limits
 from .registry import Registry
@@ -93,15 +94,15 @@ class SessionManager:
 
     async def create(
         self,
-        source: FromClient | FromPattern | FromFile | FromCamera,
+        source: AnySource,
         changes: Mapping[str, Any] | None = None,
         *,
         is_local: bool = False,
     ) -> Session:
         """Make a session and begin to open it.
 
-        Raises SessionsFull, NotAllowed (this machine's camera or files asked for from elsewhere) or
-        ConfigError (wrong settings).
+        Raises SessionsFull, NotAllowed or AddressRefused (this machine's camera, files or network asked for
+        from elsewhere) or ConfigError (wrong settings).
         """
         if len(self._sessions) >= self.settings.server.max_sessions:
             raise SessionsFull(
@@ -136,7 +137,7 @@ class SessionManager:
             on_error=trouble,
             held=() if is_local else self._own().files,
         )
-        make_source, let_go = self._source(source)
+        make_source, let_go = self._source(source, is_local, report)
         session = Session(
             session_id,
             wiring,
@@ -247,10 +248,15 @@ class SessionManager:
         return self.registry.spec(graph.nodes[graph.output].stage)
 
     def _source(
-        self, spec: FromClient | FromPattern | FromFile | FromCamera
+        self,
+        spec: AnySource,
+        is_local: bool,
+        report: Callable[[str], None],
     ) -> tuple[Callable[[int | None], Source] | None, Callable[[], None]]:
         """Return what makes the session's source for a picture size, and what to do when the session ends."""
         wish = self.settings.source
+        if isinstance(spec, FromUrl):
+            return from_url(spec, wish, is_local=is_local, report=report, clock=self.clock), _nothing
         if isinstance(spec, FromPattern):
 
             def pattern(size_px: int | None) -> Source:

@@ -23,6 +23,7 @@ from realtime.core.errors import (
     UnsupportedMedia,
     VitascopeError,
 )
+from realtime.sources.address import AddressRefused
 
 from .bodies import CreateBody, OfferBody
 from .guard import Guard, is_loopback
@@ -46,6 +47,7 @@ STATUS: Mapping[type[VitascopeError], int] = {
     SessionsFull: 503,
     SessionUnknown: 404,
     NotAllowed: 403,
+    AddressRefused: 403,
     SessionError: 409,
     ConfigError: 422,
     UnsupportedMedia: 422,

@@ -66,6 +66,23 @@ class SourceSettings(Section):
     rate_hz: float = Field(30.0, ge=1, le=120, description="Pictures a second asked of camera and pattern.")
     pattern_mark: bool = Field(True, description="Draw each pattern picture's number into it.")
     file: Path | None = Field(None, description="Video that the page's file source plays when none is sent.")
+    url: str | None = Field(
+        None, description="Stream that the page's stream source reads when none is given."
+    )
+    urls: Literal["local", "all", "off"] = Field(
+        "local",
+        description='Who may have streams read from an address, or sent to one: "local" visitors at this '
+        'machine, "all", or nobody ("off").',
+    )
+    url_schemes: tuple[str, ...] = Field(
+        ("rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "srt"),
+        description="Kinds of address that are taken.",
+    )
+    allow_private: bool = Field(
+        False,
+        description="Let visitors from elsewhere name addresses inside this machine's network; those at this "
+        "machine always may.",
+    )
 
 
 class NodeSettings(Section):

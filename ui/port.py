@@ -3,7 +3,8 @@
 `app` satisfies `StudioPort`; tests satisfy it with a few lines. The page also talks to these routes, from the
 browser (assets/link.js), since a camera cannot pass through Gradio:
 
-    POST  /api/sessions               {"source": {"kind": "webrtc" | "pattern" | "file", "file"?: id},
+    POST  /api/sessions               {"source": {"kind": "webrtc" | "pattern" | "file" | "url",
+                                                  "file"?: id, "url"?: address},
                                        "settings": {}}
                                       -> {"id": str, "ice_servers"?: [], "engine"?: {"name", "why"}}
     POST  /api/sessions/{id}/offer    {"sdp", "type": "offer"} -> {"sdp", "type": "answer"}

@@ -26,7 +26,8 @@ function choose(wanted) {
   const wasOn = !["idle", "trouble"].includes(page.state);
   kind = wanted;
   stop();
-  if (wasOn && (kind !== "file" || chosen)) start();
+  const isChosen = { file: chosen, url: address.value.trim() }[kind] ?? kind !== "file";
+  if (wasOn && isChosen) start();
 }
 
 function use(wanted) {
@@ -80,6 +81,7 @@ async function turn() {
   }
 }
 
+address.addEventListener("keydown", (event) => event.key === "Enter" && start());
 picker.addEventListener("change", () => {
   take(picker.files[0]);
   picker.value = "";

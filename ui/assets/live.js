@@ -4,6 +4,7 @@ const SETTLE_MS = 400; // typing that has paused this long is meant
 const IDLE = {
   webrtc: ["Your camera, repainted as you move.", "The picture goes to this server and nowhere else."],
   file: ["A video file, repainted as it plays.", "Choose one, or drop it here."],
+  url: ["A network stream: a camera, HLS or RTMP.", "Write its address. The server reads it, not your browser."],
   pattern: ["A moving test picture, made by the server.", "Needs no camera."],
 };
 
@@ -22,6 +23,7 @@ const root = element.querySelector(".vs-live");
 const view = new Screen(root, (action) => ACTIONS[action]());
 const gauge = new Gauge(root.querySelector(".vs-gauge"));
 const picker = root.querySelector(".vs-file");
+const address = root.querySelector(".vs-url");
 const page = { state: "idle", session: "", stats: {}, engine: ENGINE, video: view.painted };
 window.vitascope = Object.assign(page, { choose, remember, start, stop, settings });
 
@@ -36,6 +38,7 @@ function enter(state) {
 function rest() {
   enter("idle");
   const [message, hint] = IDLE[kind];
+  address.hidden = kind !== "url";
   if (kind !== "file") view.card(message, { hint, actions: ["start"] });
   else if (chosen) view.card(chosen.name, { actions: ["start", "choose"] });
   else view.card(message, { hint, actions: ["choose"] });
@@ -66,6 +69,7 @@ function fail(trouble) {
   if (!(trouble instanceof Trouble)) console.error(trouble);
   letGo();
   enter("trouble");
+  address.hidden = kind !== "url";
   const { message, hint = "", actions = ["retry"] } = trouble;
   const own = actions.filter((action) => action !== kind); // "use the pattern" is no help to the pattern
   view.card(message, { hint, actions: own.length ? own : ["retry"], isAlert: true });
@@ -73,6 +77,7 @@ function fail(trouble) {
 
 async function start() {
   letGo();
+  address.hidden = true;
   view.notice("");
   const me = (link = new Link({
     session: began,
@@ -92,11 +97,16 @@ async function start() {
     }
     enter("connecting");
     view.card("Connecting.", { actions: ["cancel"], seconds: true });
-    const source = kind === "file" && chosen ? { kind, file: chosen.id } : { kind };
-    await me.open(source, { ...settings }, camera);
+    await me.open(asked(), { ...settings }, camera);
   } catch (trouble) {
     if (isMine()) fail(trouble);
   }
+}
+
+function asked() {
+  if (kind === "file" && chosen) return { kind, file: chosen.id };
+  const url = address.value.trim();
+  return kind === "url" && url ? { kind, url } : { kind };
 }
 
 function watchCamera(opened) {
