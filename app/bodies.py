@@ -57,6 +57,8 @@ class CreateBody(Section):
 
     source: SourceSpec = FromClient()
     settings: dict[str, Any] = Field(default_factory=dict, max_length=64)
+    journal: bool = False
+    """Write the run down for `python -m app replay`; it is found among the session's recordings."""
 
 
 class OfferBody(BaseModel):

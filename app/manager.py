@@ -21,6 +21,7 @@ from .files import Uploads
 from .incoming import from_url
 from .loop import outcome
 from .patience import Limits
+from .recording import Recordings
 from .registry import Registry
 from .session import Session
 from .settings import Settings
@@ -70,6 +71,7 @@ class SessionManager:
             executor=self._executor,
             clock=self.clock,
         )
+        self.recordings = Recordings(settings.recording, self.clock)
         self.warmth = Warmth(self._warm_report)
         self._limits = Limits(
             connect_timeout_s=server.connect_timeout_s,
@@ -98,6 +100,7 @@ class SessionManager:
         changes: Mapping[str, Any] | None = None,
         *,
         is_local: bool = False,
+        keep_journal: bool = False,
     ) -> Session:
         """Make a session and begin to open it.
 
@@ -128,11 +131,15 @@ class SessionManager:
                 one.stage_trouble(error)
 
         context = StageContext(session_id[:6], self.clock, self.house.shared, report, is_live=True)
+        journal = (
+            self.recordings.journal(session_id, self.settings, report, is_local) if keep_journal else None
+        )
         wiring = Wiring(
             self.settings,
             self.registry,
             self.house,
             context,
+            wrap=journal.wrap if journal is not None else _as_it_is,
             changes=changes or {},
             on_error=trouble,
             held=() if is_local else self._own().files,
@@ -149,6 +156,9 @@ class SessionManager:
             on_closed=lambda one: self._forget(one, let_go),
         )
         made.append(session)
+        if journal is not None:
+            session.taps.listen(frame=journal.came_in)
+            session.outputs.at_end(lambda: self.recordings.adopt(session_id, journal.close()))
         with self._lock:
             self._sessions[session_id] = session
         self.created += 1
@@ -185,6 +195,7 @@ class SessionManager:
             session.outbox.put(events.notice(why))
         await asyncio.gather(*(session.close(why) for session in self.sessions), return_exceptions=True)
         self.uploads.close()
+        self.recordings.close()
         await asyncio.get_running_loop().run_in_executor(self._executor, self.house.close)
         self._executor.shutdown(wait=False, cancel_futures=True)
 
@@ -313,6 +324,10 @@ class SessionManager:
             ice_servers=[RTCIceServer(urls=url) for url in server.ice_servers],
             connect_timeout_s=server.connect_timeout_s,
         )
+
+
+def _as_it_is(node: str, stage: Any) -> Any:
+    return stage
 
 
 def _nothing() -> None:

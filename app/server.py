@@ -30,7 +30,9 @@ from .guard import Guard, is_loopback
 from .logs import session_in_log
 from .loop import MediaLoop
 from .manager import NotAllowed, SessionManager, SessionsFull, SessionUnknown
+from .recording import RecordingRefused
 from .registry import Registry
+from .routes_inout import add_routes as add_inout
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ STATUS: Mapping[type[VitascopeError], int] = {
     SessionUnknown: 404,
     NotAllowed: 403,
     AddressRefused: 403,
+    RecordingRefused: 403,
     SessionError: 409,
     ConfigError: 422,
     UnsupportedMedia: 422,
@@ -105,6 +108,7 @@ def build_app(settings: Settings, registry: Registry | None = None, *, page: boo
     _add_errors(app)
     _add_routes(app, studio)
     _add_health(app, studio)
+    add_inout(app, studio, _is_local)
     if page:
         from ui.page import mount
 
@@ -128,7 +132,9 @@ def _add_routes(app: FastAPI, studio: Studio) -> None:
     @app.post("/api/sessions", status_code=201)
     async def create(body: CreateBody, request: Request) -> dict[str, Any]:
         """Make a session; offer to it next."""
-        session = await loop.do(manager.create(body.source, body.settings, is_local=_is_local(request)))
+        session = await loop.do(
+            manager.create(body.source, body.settings, is_local=_is_local(request), keep_journal=body.journal)
+        )
         answer: dict[str, Any] = {"id": session.id, "state": session.state.value}
         if manager.settings.server.ice_servers:
             answer["ice_servers"] = [{"urls": url} for url in manager.settings.server.ice_servers]

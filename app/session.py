@@ -23,8 +23,10 @@ from . import events
 from .links import ENDED, Held, Links
 from .logs import session_in_log
 from .loop import outcome
+from .outputs import Outputs
 from .patience import Limits, Patience
 from .states import State, moved
+from .taps import Taps
 from .wiring import Wiring
 
 if TYPE_CHECKING:
@@ -55,6 +57,9 @@ class Session:
         """Why it ended; empty while it has not."""
         self.wiring = wiring
         self.outbox = events.Outbox()
+        self.taps = Taps()
+        self.outbox.on_event = self.taps.hear
+        self.outputs = Outputs(session_id[:6], wiring, self.taps, clock, self.report)
         self.links = Links(session_id[:6], clock, self._follow)
         self.closed = asyncio.Event()
         self._make_source = make_source
@@ -96,6 +101,7 @@ class Session:
             path,
             painted=self.wiring.subscribe() if role is not Role.PUBLISH else None,
             on_frame=self.feed if self.takes_pictures else None,
+            on_audio=self.taps.audio,
             on_message=self.hear,
             size_px=self.wiring.size_px(),
         )
@@ -165,6 +171,7 @@ class Session:
                 if source is not None:
                     await self._blocking(source.stop)
                 await self._blocking(lambda: self.wiring.close(self._limits.drain_timeout_s))
+                await self._blocking(self.outputs.close)
                 await asyncio.gather(*(held.link.close() for held in self.links if held.link is not None))
             finally:
                 self._move(State.CLOSED)
@@ -218,6 +225,7 @@ class Session:
 
     def _put(self, frame: Frame) -> None:
         if self.state is State.LIVE:
+            self.taps.frame(frame)
             self.wiring.put(frame)
 
     def hear(self, message: Mapping[str, Any]) -> None:
@@ -240,6 +248,7 @@ class Session:
         self._check_running()
         with self._configuring:
             self.wiring.configure(changes)
+            self.taps.event("settings", changes)
             size_px = self.wiring.size_px()
         self._loop.call_soon_threadsafe(self._resize, size_px)
 
@@ -305,7 +314,7 @@ class Session:
         except VitascopeError as error:
             self._fail(error)
             return
-        self._source.start(self._put, None, self._source_ended)
+        self._source.start(self._put, self.taps.audio, self._source_ended)
 
     def _source_ended(self, error: VitascopeError | None) -> None:
         if not self._loop.is_closed():

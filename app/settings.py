@@ -85,6 +85,25 @@ class SourceSettings(Section):
     )
 
 
+class OutputSettings(Section):
+    folder: Path | None = Field(None, description="Folder for outputs of the kinds hls and file.")
+
+
+class RecordingSettings(Section):
+    allow: Literal["local", "all", "off"] = Field(
+        "local",
+        description='Who may have a session recorded: "local" visitors at this machine, "all", or "off".',
+    )
+    folder: Path | None = Field(
+        None, description="Where recordings are kept; without it until the server stops, at most."
+    )
+    max_minutes: float = Field(30.0, gt=0, le=1440, description="A recording ends after so many minutes.")
+    max_mb: int = Field(2048, ge=1, le=1_048_576, description="A recording ends at this size.")
+    keep_s: float = Field(
+        3600.0, gt=0, le=31_536_000, description="A recording is deleted this long after it has ended."
+    )
+
+
 class NodeSettings(Section):
     stage: str = Field(description="Name of a stage in the registry.")
     input: str = Field("source:video", description='What it reads: a node, or "source:video".')
@@ -115,6 +134,8 @@ class Settings(BaseSettings):
     preset: str = Field("paint", description="Named graph to start from: a file in app/presets, or a path.")
     server: ServerSettings = ServerSettings()
     source: SourceSettings = SourceSettings()
+    output: OutputSettings = OutputSettings()
+    recording: RecordingSettings = RecordingSettings()
     graph: GraphSettings = GraphSettings()
     log: LogSettings = LogSettings()
 

@@ -58,6 +58,12 @@ def until(holds: Callable[[], object], what: str) -> None:
         time.sleep(0.01)
 
 
+def listening(port: int) -> bool:
+    """Tell whether somebody listens at a port of loopback, without connecting to it."""
+    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    return any(line.split()[1].endswith(f":{port:04X}") and line.split()[3] == "0A" for line in lines)
+
+
 def need_ffmpeg() -> str:
     """Return the path of the system's ffmpeg; skip the test without one."""
     found = shutil.which("ffmpeg")

@@ -25,6 +25,8 @@ Pixels = npt.NDArray[np.uint8]
 OnEnd = Callable[[VitascopeError | None], None]
 
 JOIN_TIMEOUT_S = 15.0
+WORKED = 30
+"""A connection that took more pictures than this has worked; one that fails sooner was never made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,7 @@ class Outgoing:
         self._begin_ns: int | None = None
         self._state = "starting"
         self._pictures = self._repeated = self._connections = 0
-        self._sent_ns: int | None = None
+        self._worked_ns: int | None = None
         self.error: VitascopeError | None = None
         self.done = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"out-{name}", daemon=True)
@@ -167,9 +169,12 @@ class Outgoing:
                 error = lost
             if self._stopping.is_set() or self._channel.closed:
                 return
-            if self._pictures > before + 30:
+            if self._pictures > before + WORKED:
                 backoff.reset()
-            late = self._sent_ns is None or self._clock.now_ns() - self._sent_ns > self._give_up_s * NS_PER_S
+                self._worked_ns = self._clock.now_ns()
+            late = (
+                self._worked_ns is None or self._clock.now_ns() - self._worked_ns > self._give_up_s * NS_PER_S
+            )
             if error.permanent or not self._retries or late:
                 raise error
             pause_s = backoff.next_s()
@@ -242,7 +247,6 @@ class Outgoing:
                 target.sound(chunk.samples, chunk.sample_rate, self._since(chunk.stamp.captured_ns))
         target.picture(picture.pixels, time_s)
         self._pictures += 1
-        self._sent_ns = self._clock.now_ns()
 
     def _since(self, ns: int) -> float:
         assert self._begin_ns is not None

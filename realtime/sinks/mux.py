@@ -72,6 +72,8 @@ class Muxed:
             self._sound.bit_rate = 96_000
         self._line = SoundLine()
         self.pictures = 0
+        with _as_os_error():
+            self._output.start_encoding()  # opens the file, and says now that it cannot be
 
     def picture(self, pixels: npt.NDArray[np.uint8], time_s: float) -> None:
         """Encode one picture (H, W, 3) of a time; one that does not advance becomes a tick later."""
@@ -116,6 +118,8 @@ class Muxed:
         assert self._sound is not None
         while (block := self._line.block()) is not None:
             begin, samples = block
+            if begin == 0:
+                continue  # AAC's first packet is of the time before; MP4 would move all pictures for it
             frame = av.AudioFrame.from_ndarray(samples[None], format="fltp", layout="mono")
             frame.sample_rate, frame.pts, frame.time_base = SOUND_RATE_HZ, begin, Fraction(1, SOUND_RATE_HZ)
             self._mux(self._sound.encode(frame))

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-PIPE_FORMAT = "nut"
+PIPE_FORMAT = "flv"
 FINISH_S = 5.0
 
 

@@ -122,7 +122,7 @@ def to_hls_folder(folder: Path, *, rate_hz: float, sound: bool = True) -> Callab
     """Return what writes a live list, `live.m3u8`, and its newest pieces into a folder."""
 
     def connect(size: tuple[int, int]) -> Target:
-        options = {**_hls(), "hls_flags": "delete_segments+independent_segments+omit_endlist+temp_file"}
+        options = {**_hls(), "hls_flags": "delete_segments+independent_segments+temp_file"}
         try:
             folder.mkdir(parents=True, exist_ok=True)
             return Muxed(
@@ -151,7 +151,7 @@ def to_web_server(
 
     def connect(size: tuple[int, int]) -> Target:
         uploader = Uploader(address, rules, trust=trust)
-        options = {**_hls(), "hls_flags": "independent_segments+omit_endlist"}
+        options = {**_hls(), "hls_flags": "independent_segments"}
         try:
             return Muxed(
                 address.url,

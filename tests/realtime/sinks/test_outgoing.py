@@ -28,7 +28,7 @@ from realtime.sources.mark import read_mark
 from realtime.sources.pattern import pattern_picture
 from tests.clips import numbers_of
 from tests.house.paths import ROOT
-from tests.streams import free_port, need_ffmpeg, process, until, web_server
+from tests.streams import free_port, listening, need_ffmpeg, process, until, web_server
 from tests.vocabulary import PATIENCE_S, make_stamp
 
 HERE = Rules(allow_private=True)
@@ -153,25 +153,15 @@ print("there", flush=True); time.sleep(60)
 
 @pytest.mark.parametrize("kind", ["rtmp", "rtsp"])
 def test_a_server_receives_pictures_and_sound(tmp_path: Path, kind: str) -> None:
-    url = f"{kind}://127.0.0.1:{free_port()}/live/key"
+    port = free_port()
+    url = f"{kind}://127.0.0.1:{port}/live/key"
     listen = ["-listen", "1"] if kind == "rtmp" else ["-rtsp_flags", "listen"]
     target = tmp_path / "got.mkv"
     with process(need_ffmpeg(), *listen, "-i", url, "-c", "copy", str(target)) as server:
-        connect = to_server(read_address(url, HERE), HERE, rate_hz=30)
-
-        def patient(size: tuple[int, int]) -> Target:
-            deadline = time.monotonic() + PATIENCE_S
-            while True:  # it takes a moment until it listens
-                try:
-                    made = connect(size)
-                    made.picture(pattern_picture(0, 160, 120, mark=True), 0.0)
-                    return made
-                except (VitascopeError, OSError):
-                    assert time.monotonic() < deadline
-                    time.sleep(0.1)
-
-        with feeding(patient, rate_hz=30) as one:
-            until(lambda: one.out.stats().pictures >= 90, "90 pictures on their way")
+        until(lambda: listening(port), "a server that listens")
+        with feeding(to_server(read_address(url, HERE), HERE, rate_hz=30), rate_hz=30) as one:
+            until(lambda: one.out.stats().pictures >= 90 or one.out.error, "90 pictures on their way")
+        assert one.out.error is None
         assert server.wait(PATIENCE_S) == 0
     numbers, level = seen(target)
     assert len(numbers) > 60

@@ -1,0 +1,78 @@
+"""The routes of outgoing streams and recordings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import FileResponse, Response
+
+from realtime.core.errors import ConfigError
+
+from .manager import SessionUnknown
+from .outputs import OutputBody, start_output
+from .settings import Section
+from .taps import View
+
+if TYPE_CHECKING:
+    from .server import Studio
+
+_TYPES = {".mp4": "video/mp4", ".zip": "application/zip", ".jsonl": "application/jsonl"}
+
+
+class RecordingBody(Section):
+    """Body of POST /api/sessions/{id}/recordings."""
+
+    picture: View = "painted"
+    sound: bool = True
+
+
+def add_routes(app: FastAPI, studio: Studio, is_local: Callable[[Request], bool]) -> None:
+    """Add them to `app`."""
+    manager, settings = studio.manager, studio.settings
+
+    @app.post("/api/sessions/{session_id}/outputs", status_code=201)
+    def begin_output(session_id: str, body: OutputBody, request: Request) -> dict[str, Any]:
+        """Send a session's pictures and sound somewhere: rtmp, rtsp, hls, file or camera."""
+        session = manager.get(session_id)
+        output_id = start_output(session.outputs, body, settings, is_local=is_local(request))
+        return {"id": output_id}
+
+    @app.get("/api/sessions/{session_id}/outputs")
+    def outputs(session_id: str) -> dict[str, Any]:
+        """List them, with their figures."""
+        return {"outputs": manager.get(session_id).outputs.listed()}
+
+    @app.delete("/api/sessions/{session_id}/outputs/{output_id}", status_code=204)
+    def end_output(session_id: str, output_id: str) -> Response:
+        """End one in order."""
+        manager.get(session_id).outputs.stop(output_id)
+        return Response(status_code=204)
+
+    @app.post("/api/sessions/{session_id}/recordings", status_code=201)
+    def record(session_id: str, body: RecordingBody, request: Request) -> dict[str, Any]:
+        """Begin to record a session."""
+        session = manager.get(session_id)
+        manager.recordings.check_allowed(is_local(request))
+        return {"name": manager.recordings.start(session, picture=body.picture, sound=body.sound)}
+
+    @app.get("/api/sessions/{session_id}/recordings")
+    def recordings(session_id: str) -> dict[str, Any]:
+        """List a session's recordings, also after it has ended."""
+        return {"recordings": manager.recordings.listed(session_id)}
+
+    @app.get("/api/sessions/{session_id}/recordings/{name}")
+    def download(session_id: str, name: str) -> FileResponse:
+        """Give a film, or its event track."""
+        try:
+            path = manager.recordings.path(session_id, name)
+        except ConfigError as error:
+            raise SessionUnknown(error.message, hint=error.hint) from error
+        return FileResponse(path, media_type=_TYPES[path.suffix], filename=path.name)
+
+    @app.delete("/api/sessions/{session_id}/recordings/{name}", status_code=204)
+    def end_recording(session_id: str, name: str) -> Response:
+        """End a recording; it can be downloaded for a while."""
+        manager.recordings.stop(manager.get(session_id), name)
+        return Response(status_code=204)
