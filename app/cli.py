@@ -235,17 +235,9 @@ def _prompt_of(options: argparse.Namespace) -> str:
 
 
 def _replay_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("journal", type=Path, metavar="JOURNAL", help="folder, or .zip of one")
-    parser.add_argument("output", type=Path, metavar="OUT", nargs="?", help="MP4 file to write")
-    parser.epilog = (
-        "A journal is one session's run, written down. Whoever has a fault makes one: begin the session by "
-        'POST /api/sessions with "journal": true, let it happen, end the session and download run.zip from '
-        "/api/sessions/ID/recordings/run.zip. It holds every picture that was painted, without loss (50 to "
-        "130 kB each at 256 px), all settings and what was changed when. Here the stages get the same calls in "
-        "the same order; what the live run dropped is not painted here either. Exit status 0: every picture is "
-        "the same, bit for bit; 1: some differ, as they may on another machine or engine. The models "
-        "that the settings name must be on this machine."
-    )
+    from .replay import arguments
+
+    arguments(parser)
 
 
 def _replay(options: argparse.Namespace) -> int:

@@ -6,6 +6,7 @@ them, what the clock told. No lane, no dropping, no time: a bug that showed once
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 import tempfile
@@ -31,6 +32,15 @@ from .registry import Registry
 from .settings import Settings, settings_type
 from .wiring import House
 
+HELP = """
+A journal is one session's run, written down. Whoever has a fault makes one: begin the session by
+POST /api/sessions with "journal": true, let it happen, end the session, and download run.zip from
+/api/sessions/ID/recordings/run.zip. It holds every picture that was painted, without loss (a 256 px picture of
+a camera takes 50 to 130 kB), all settings, and what was changed when. Here the stages get the same calls in the
+same order; what the live run dropped is not painted here either. Exit status 0: every picture is the same, bit
+for bit; 1: some differ, as they may on another machine or engine. The models that the settings name must be on
+this machine.
+"""
 _NAME_ONE = "Name a folder or a .zip of one."
 HELD = 256
 """Results of a node that wait for the nodes that read them."""
@@ -228,6 +238,13 @@ def unpacked(path: Path, into: Path) -> Path:
             f"{path} is no journal: {error}.", hint="Name a folder or a .zip of one."
         ) from error
     return into
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments, and what it is good for."""
+    parser.add_argument("journal", type=Path, metavar="JOURNAL", help="folder, or .zip of one")
+    parser.add_argument("output", type=Path, metavar="OUT", nargs="?", help="MP4 file to write")
+    parser.epilog = HELP
 
 
 def replay_in_terminal(path: Path, target: Path | None) -> int:

@@ -9,6 +9,7 @@ browser (assets/link.js), since a camera cannot pass through Gradio:
                                       -> {"id": str, "ice_servers"?: [], "engine"?: {"name", "why"}}
     POST  /api/sessions/{id}/offer    {"sdp", "type": "offer"} -> {"sdp", "type": "answer"}
     POST  /api/sessions/{id}/close    sent by `navigator.sendBeacon` when the page goes away; 204
+    POST  /api/sessions/{id}/recordings          {} -> {"name": str}; DELETE .../{name} ends it, GET gives it
     POST  /api/files                  multipart, field "file" -> {"id": str}
     errors                            {"error": {"message", "hint", "kind"}} with the right status; 503 = busy
 
@@ -17,6 +18,7 @@ and hears these events over the data channel "control", one JSON object each:
     {"type": "progress", "message", "fraction"?: 0..1}     while models load and engines are built
     {"type": "ready", "engine"?: {"name", "why"}}          from now on pictures come
     {"type": "stats", "age_p95_ms", "fps", "repeated"?, "dropped", "wait_ms"?, ...}    twice a second
+    {"type": "recording", "on": bool, "name"}              a recording runs, or has ended
     {"type": "notice", "message", "hint"?}                 worth a line under the picture
     {"type": "error", "message", "hint", "kind", "permanent"?: bool}    a card; over the picture if permanent
 

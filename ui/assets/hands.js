@@ -11,14 +11,18 @@ const ACTIONS = {
 };
 
 const TOOLS = {
-  stop,
+  stop: async () => {
+    if (tape) await record();
+    stop();
+  },
+  record,
   snapshot: () => view.snapshot(),
   fullscreen: () => view.fullscreen(),
   mirror: () => view.mirror(!view.frame.classList.contains("is-mirrored")),
   turn,
 };
 
-const KEYS = { f: TOOLS.fullscreen, s: TOOLS.snapshot, m: TOOLS.mirror };
+const KEYS = { f: TOOLS.fullscreen, s: TOOLS.snapshot, r: TOOLS.record, m: TOOLS.mirror };
 
 // Called by Gradio when another source is chosen.
 function choose(wanted) {
@@ -66,6 +70,36 @@ async function take(file) {
     abort = null;
     fail(trouble);
   }
+}
+
+// Begins a recording of what is painted, or ends it and downloads it.
+async function record() {
+  const here = `sessions/${encodeURIComponent(page.session)}/recordings`;
+  const button = root.querySelector('[data-do="record"]');
+  if (button.disabled) return;
+  button.disabled = true;
+  const name = tape;
+  try {
+    if (!name) await post(here, {});
+    else if ((await fetch(new URL(`${here}/${name}`, API), { method: "DELETE" })).ok) recorded({ on: false, name });
+  } catch (trouble) {
+    view.notice(`${trouble.message} ${trouble.hint || ""}`.trim());
+  } finally {
+    button.disabled = false;
+  }
+}
+
+// Hears that a recording runs or has ended.
+function recorded({ on, name }) {
+  const before = tape;
+  tape = on ? name : "";
+  root.classList.toggle("is-recorded", on);
+  root.querySelector('[data-do="record"]').setAttribute("aria-pressed", String(on));
+  if (on || before !== name) return;
+  const anchor = document.createElement("a");
+  anchor.href = new URL(`sessions/${encodeURIComponent(page.session)}/recordings/${name}`, API);
+  anchor.download = name;
+  anchor.click();
 }
 
 async function turn() {

@@ -16,6 +16,7 @@ let camera = null;
 let chosen = null; // {name, id}: the video file on the server
 let abort = null; // ends an upload
 let settled = 0;
+let tape = ""; // name of the recording that runs
 let isBack = false; // whether the camera that looks away from the person was asked for
 const settings = {};
 
@@ -52,6 +53,7 @@ function letGo() {
   if (old) old.close();
   if (camera) camera.getTracks().forEach((track) => track.stop());
   camera = null;
+  if (tape) recorded({ on: false, name: "" });
   view.freeze();
   gauge.clear();
   page.stats = {};
@@ -144,6 +146,8 @@ function hear(event) {
     showIfPlaying();
   } else if (event.type === "stats") {
     gauge.show(Object.assign(page.stats, event));
+  } else if (event.type === "recording") {
+    recorded(event);
   } else if (event.type === "notice") {
     view.notice(`${event.message} ${event.hint || ""}`.trim());
   } else if (event.type === "error") {
