@@ -86,6 +86,10 @@ class Outbox:
 
         return detach
 
+    def newest(self, *kinds: str) -> list[Event]:
+        """Return the newest event of each of these types that there was."""
+        return [self.last[kind] for kind in kinds if kind in self.last]
+
     def detach(self) -> None:
         """Let everybody go and keep events again."""
         with self._lock:

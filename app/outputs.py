@@ -146,6 +146,13 @@ class Outputs:
         out.start()
         return output_id
 
+    @property
+    def need_nobody(self) -> bool:
+        """Whether pictures are sent on, so that the session has a purpose though nobody watches it."""
+        with self._lock:
+            running = tuple(self._running.values())
+        return any(one.shown.get("kind") != "recording" and not one.out.done.is_set() for one in running)
+
     def listed(self) -> list[dict[str, Any]]:
         """Return what each is and how it does."""
         with self._lock:

@@ -35,11 +35,11 @@ from .wiring import House
 HELP = """
 A journal is one session's run, written down. Whoever has a fault makes one: begin the session by
 POST /api/sessions with "journal": true, let it happen, end the session, and download run.zip from
-/api/sessions/ID/recordings/run.zip. It holds every picture that was painted, without loss (a 256 px picture of
-a camera takes 50 to 130 kB), all settings, and what was changed when. Here the stages get the same calls in the
-same order; what the live run dropped is not painted here either. Exit status 0: every picture is the same, bit
-for bit; 1: some differ, as they may on another machine or engine. The models that the settings name must be on
-this machine.
+/api/sessions/ID/recordings/run.zip. It holds every picture that was painted, without loss (80 to 120 kB
+each at 256 px), all settings, and what was changed when. Here the stages get the same calls in their order;
+what the live run dropped is not painted here either. Exit status 0: every picture is the same, bit for bit;
+1: some differ, as they may on another machine or engine. The models that the settings name must be on this
+machine.
 """
 _NAME_ONE = "Name a folder or a .zip of one."
 HELD = 256

@@ -17,6 +17,7 @@ from .taps import View
 
 if TYPE_CHECKING:
     from .server import Studio
+    from .session import Session
 
 _TYPES = {".mp4": "video/mp4", ".zip": "application/zip", ".jsonl": "application/jsonl"}
 
@@ -28,15 +29,23 @@ class RecordingBody(Section):
     sound: bool = True
 
 
+async def _started(session: Session) -> None:
+    session.start_source()
+
+
 def add_routes(app: FastAPI, studio: Studio, is_local: Callable[[Request], bool]) -> None:
     """Add them to `app`."""
     manager, settings = studio.manager, studio.settings
 
     @app.post("/api/sessions/{session_id}/outputs", status_code=201)
     def begin_output(session_id: str, body: OutputBody, request: Request) -> dict[str, Any]:
-        """Send a session's pictures and sound somewhere: rtmp, rtsp, hls, file or camera."""
+        """Send a session's pictures and sound somewhere: rtmp, rtsp, hls, file or camera.
+
+        A session whose source is the server's own then needs nobody to watch it, and ends when it is told to.
+        """
         session = manager.get(session_id)
         output_id = start_output(session.outputs, body, settings, is_local=is_local(request))
+        studio.loop.submit(_started(session))
         return {"id": output_id}
 
     @app.get("/api/sessions/{session_id}/outputs")

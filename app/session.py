@@ -160,7 +160,7 @@ class Session:
                 return
             self._move(State.LIVE)
             self.outbox.put(events.ready(self.wiring.engine()))
-            self._start_source()
+            self.start_source()
 
     async def _close(self) -> None:
         with session_in_log(self.id):
@@ -213,7 +213,9 @@ class Session:
             self.outbox.put(events.notice(says, "The log holds the details."))
 
     def overdue(self, now_ns: int) -> str:
-        """Say why this session should end by now, or ""."""
+        """Say why this session should end by now, or "". One that is sent on needs nobody to watch it."""
+        if self.outputs.need_nobody and self.state is State.LIVE and not self.takes_pictures:
+            return ""
         return self._patience.overdue(now_ns, self.links, self.why)
 
     # What comes in. From any thread unless said.
@@ -239,7 +241,7 @@ class Session:
         """Take note of a link's state (on the loop)."""
         if state == "connected":
             self._patience.heard_ns = self._clock.now_ns()
-            self._start_source()
+            self.start_source()
             for older in self.links.replaced_by(held):
                 self._start(older.close())
 
@@ -289,9 +291,6 @@ class Session:
 
     def snapshot(self) -> dict[str, Any]:
         """Return state, figures and the newest events."""
-        newest = [
-            self.outbox.last[kind] for kind in ("progress", "notice", "error") if kind in self.outbox.last
-        ]
         return {
             "state": self.state.value,
             "why": self.why,
@@ -299,15 +298,16 @@ class Session:
             "settings": self.wiring.settings(),
             "engine": self.wiring.engine(),
             "figures": self.figures() if self.state is State.LIVE else None,
-            "events": newest,
+            "events": self.outbox.newest("progress", "notice", "error"),
         }
 
     # The house's own.
 
-    def _start_source(self) -> None:
+    def start_source(self) -> None:
+        """Begin the source once there is somebody or something to show it to (on the loop)."""
         if self._make_source is None or self._source is not None or self.state is not State.LIVE:
             return
-        if not self.links.was_connected:
+        if not self.links.was_connected and not self.outputs.need_nobody:
             return  # nobody watches yet: a file should begin at its beginning
         try:
             self._source = self._make_source(self.wiring.size_px())

@@ -85,6 +85,18 @@ async def test_a_server_receives_the_session_until_its_end(http: httpx.AsyncClie
     assert len(numbers_of(tmp_path / "got.mkv")) >= 30
 
 
+async def test_a_session_that_is_sent_on_needs_nobody_to_watch_it(tmp_path: Path) -> None:
+    flags = {"server__connect_timeout_s": 0.3, "output__folder": str(tmp_path)}
+    async with serving(**flags) as http:
+        one = await made(http, PATTERN)
+        answer = await http.post(f"/api/sessions/{one}/outputs", json={"kind": "file", "sound": False})
+        await has_sent(http, one, 60)  # longer than the patience with those who do not connect
+        session = http.studio.manager.get(one)  # type: ignore[attr-defined]
+        await http.delete(f"/api/sessions/{one}/outputs/{answer.json()['id']}")
+        await http.studio.loop.do(session.closed.wait())  # type: ignore[attr-defined]
+    assert len(numbers_of(tmp_path / "painted.mp4")) >= 60
+
+
 @pytest.mark.parametrize(
     ("body", "address", "status", "said"),
     [
