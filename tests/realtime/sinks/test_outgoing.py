@@ -168,7 +168,6 @@ def test_a_server_receives_pictures_and_sound(tmp_path: Path, kind: str) -> None
     known = [number for number in numbers if number is not None]
     assert known == sorted(known)
     assert level > 0.3
-    assert one.out.stats().dropped < 30
 
 
 def test_a_constant_rate_repeats_the_newest_picture(tmp_path: Path) -> None:
