@@ -50,5 +50,4 @@ def add_doors(
         upload_path=upload_path,
         max_upload_bytes=upload_bytes,
         outside=outside,
-        outside=outside,
     )

@@ -30,14 +30,9 @@ from .ice import Ice, announced, candidate_types
 from .liveness import Liveness
 from .offer import OFFER_HINT, SDP_ERRORS, Codec, check_offer, fingerprints, has_sound, preferred_codecs
 from .ports import hold_to, relay_troubles
-<<<<<<< HEAD
 from .sounds import SoundIn, SoundTrack
 from .tracks import PaintedTrack, VideoIn
-from .trickle import RestartRefused, bundle, parse_fragment, ufrags
-=======
-from .tracks import PaintedTrack, SoundIn, VideoIn
 from .trickle import MAX_CANDIDATES, RestartRefused, bundle, parse_fragment, ufrags
->>>>>>> whip
 from .ways import RELAY_HINT, configuration, no_way, packets_in
 
 log = logging.getLogger(__name__)
