@@ -24,6 +24,7 @@ from realtime.core.errors import (
     VitascopeError,
 )
 
+from .api_docs import describe
 from .bodies import CreateBody, OfferBody
 from .doors import add_doors
 from .logs import session_in_log
@@ -108,6 +109,7 @@ def build_app(settings: Settings, registry: Registry | None = None, *, page: boo
     _add_routes(app, studio)
     add_tickets(app, studio.manager, studio.loop)
     _add_health(app, studio)
+    describe(app)
     if page:
         from ui.page import mount
 

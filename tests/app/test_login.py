@@ -51,6 +51,15 @@ async def test_a_token_alone_opens_the_page_too() -> None:
         assert (await http.get("/healthz")).status_code == 200
 
 
+async def test_only_a_preflight_of_whip_and_whep_needs_no_word() -> None:
+    asks = {"access-control-request-method": "POST", "origin": "http://127.0.0.1:7860"}
+    async with serving(**WORD) as http:
+        assert (await http.options("/whip/x", headers=asks)).status_code != 401
+        for path, headers in (("/whip/x", {}), ("/api/sessions", asks), ("/whipper", asks)):
+            is_told(await http.options(path, headers=headers), 401)
+        is_told(await http.post("/whip/x", headers=asks), 401)
+
+
 @pytest.mark.parametrize("how", ["page", "token"])
 async def test_who_guesses_is_slowed_and_nobody_else(how: str) -> None:
     async with serving(address="10.0.0.7", **WORD) as http:

@@ -331,8 +331,10 @@ async def test_one_address_cannot_take_all(app: Any) -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        "http://169.254.169.254/", "http://[::1]/", "http://127.1/", "http://0x7f000001/", "gopher://a.example/",
-        "http://[::ffff:10.0.0.1]/", "rtsp://10.0.0.7/", "file:///etc/passwd", "http://a.example:22/", "concat:a",
+        "http://169.254.169.254/", "http://[::1]/", "http://127.1/", "http://0x7f000001/",
+        "gopher://a.example/",
+        "http://[::ffff:10.0.0.1]/", "rtsp://10.0.0.7/", "file:///etc/passwd", "http://a.example:22/",
+        "concat:a",
     ],
 )  # fmt: skip
 def test_addresses_that_lead_inwards_are_refused(url: str) -> None:
