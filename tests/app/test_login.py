@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from app.layers import as_toml, read_settings
 from app.login import KEEP_S, Login, _own_path, warning
 from app.rates import Rate
+from app.serve import banner
 from realtime.core.clock import ManualClock
+from tests.app import stages
 from tests.app.test_server import is_told, serving
 from tests.app.test_visitors import HTML, other_at
 
@@ -158,3 +161,13 @@ async def test_sessions_and_offers_are_not_made_too_often() -> None:
         http._transport.client = ("127.0.0.1", 1)  # type: ignore[attr-defined]
         for _ in range(4):  # this machine is not slowed
             assert (await http.post("/api/sessions/none/offer", json={"sdp": "v=0"})).status_code == 404
+
+
+def test_the_words_are_read_from_the_environment_and_shown_to_nobody() -> None:
+    environ = {"VITASCOPE_SERVER__PASSWORD": "open sesame", "VITASCOPE_SERVER__TOKEN": "12345"}
+    read = read_settings(stages.registry(), environ=environ)
+    assert read.settings.server.password.get_secret_value() == "open sesame"
+    assert read.settings.server.token.get_secret_value() == "12345"
+    for told in (as_toml(read), repr(read.settings), banner(read)):
+        assert "sesame" not in told
+        assert "12345" not in told
