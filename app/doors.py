@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from .closed import Closed
-from .guard import Guard
+from .guard import Guard, Scope
 from .login import Login
 from .rates import Pace
 from .visitors import Visitors
@@ -19,9 +20,18 @@ if TYPE_CHECKING:
 
 
 def add_doors(
-    app: FastAPI, server: ServerSettings, clock: Clock, *, upload_path: str, upload_bytes: int
+    app: FastAPI,
+    server: ServerSettings,
+    clock: Clock,
+    *,
+    upload_path: str,
+    upload_bytes: int,
+    is_outside: Callable[[Scope], bool] = lambda scope: False,
 ) -> None:
-    """Put the doors before all routes of `app`; the last one added is met first."""
+    """Put the doors before all routes of `app`; the last one added is met first.
+
+    `is_outside` tells of requests that come through a tunnel, though from this machine's own address.
+    """
     app.add_middleware(Closed, upload_path=upload_path)
     app.add_middleware(Pace, per_minute=server.starts_per_minute, clock=clock)
     app.add_middleware(
@@ -31,7 +41,7 @@ def add_doors(
         name=f"vitascope_login_{server.port}",
         clock=clock,
     )
-    app.add_middleware(Visitors, name=f"vitascope_visitor_{server.port}")
+    app.add_middleware(Visitors, name=f"vitascope_visitor_{server.port}", is_outside=is_outside)
     app.add_middleware(
         Guard,
         bound_to=server.host,

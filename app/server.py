@@ -33,7 +33,7 @@ from .manager import NotAllowed, SessionManager, SessionsFull, SessionUnknown, T
 from .registry import Registry
 from .settings import Settings
 from .tickets import add_tickets, session_or_place, told
-from .visitors import is_local
+from .visitors import asking
 from .waiting import Place
 
 if TYPE_CHECKING:
@@ -125,9 +125,9 @@ def _add_routes(app: FastAPI, studio: Studio) -> None:
     manager, loop = studio.manager, studio.loop
 
     @app.post("/api/sessions", status_code=201)
-    async def create(body: CreateBody, request: Request) -> Any:
+    async def create(body: CreateBody) -> Any:
         """Make a session; offer to it next. When all places are taken, a ticket comes instead (202)."""
-        session = await loop.do(session_or_place(manager, body, is_local=is_local(request.scope)))
+        session = await loop.do(session_or_place(manager, body, is_local=asking().is_local))
         if isinstance(session, Place):
             return told(session)
         answer: dict[str, Any] = {"id": session.id, "state": session.state.value}

@@ -11,7 +11,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -122,8 +122,12 @@ def set_cookie(name: str, value: str, scope: Scope, *, keep_s: int | None = None
 class Visitors:
     """Middleware: find out who asks, and give who comes first a cookie."""
 
-    def __init__(self, app: App, *, name: str) -> None:
+    def __init__(
+        self, app: App, *, name: str, is_outside: Callable[[Scope], bool] = lambda scope: False
+    ) -> None:
         self._app = app
+        self._is_outside = is_outside
+        """Tells of requests that are from elsewhere, whatever they say: those of a tunnel."""
         self._name = name
         """The cookie's: browsers share cookies between ports, so it should hold the port."""
         self._signer = Signer("visitor")
@@ -135,7 +139,8 @@ class Visitors:
         headers = headers_of(scope)
         key = self._signer.read(cookie_in(headers, self._name)) or ""
         is_new = not key and scope["type"] == "http" and _may_be_kept(scope["path"], headers)
-        with visiting(Visitor(key, address_of(scope), is_local(scope))):
+        is_here = is_local(scope) and not self._is_outside(scope)
+        with visiting(Visitor(key, address_of(scope), is_here)):
             await self._app(scope, receive, self._greeting(scope, send) if is_new else send)
 
     def _greeting(self, scope: Scope, send: Send) -> Send:
