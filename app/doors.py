@@ -41,7 +41,7 @@ def add_doors(
         name=f"vitascope_login_{server.port}",
         clock=clock,
     )
-    app.add_middleware(Visitors, name=f"vitascope_visitor_{server.port}", outside=outside)
+    app.add_middleware(Visitors, name=f"vitascope_visitor_{server.port}", is_outside=outside.is_at_door)
     app.add_middleware(
         Guard,
         bound_to=server.host,

@@ -8,6 +8,7 @@ cannot be forgotten. The cookie is `SameSite=Lax`: inside another site's frame n
 from __future__ import annotations
 
 import html
+import re
 import secrets
 from collections.abc import MutableMapping
 from functools import cache
@@ -27,6 +28,7 @@ PAGE = Path(__file__).with_name("login.html")
 KEEP_S = 7 * 24 * 3600
 MAX_FORM_BYTES = 8192
 WRONG_PER_MINUTE, WRONG_AT_ONCE = 6, 5
+STREAMS = re.compile(r"/wh[ie]p(/|$)")
 PAGE_HEADERS = (
     (b"content-type", b"text/html; charset=utf-8"),
     (b"cache-control", b"no-store"),
@@ -60,7 +62,7 @@ class Login:
             await self._go(scope, send, "/", "", keep_s=0)
         elif scope["type"] == "http" and scope["path"].rstrip("/") == LOGIN_PATH:
             await self._login(scope, receive, send)
-        elif self._is_signed_in(headers):
+        elif self._is_signed_in(headers) or _is_preflight(scope, headers):
             await self._app(scope, receive, send)
         elif "authorization" in headers:
             await self._bearer(scope, receive, send, headers["authorization"])
@@ -130,6 +132,12 @@ def warning(host: str, *, has_word: bool, is_shared: bool = False) -> str:
 def _is_for_a_person(scope: Scope, headers: dict[str, str]) -> bool:
     is_get = scope["type"] == "http" and scope["method"] in ("GET", "HEAD")
     return is_get and "text/html" in headers.get("accept", "")
+
+
+def _is_preflight(scope: Scope, headers: dict[str, str]) -> bool:
+    """Tell whether a browser asks what another site's page may send to WHIP or WHEP; it sends no word."""
+    is_asked = scope["type"] == "http" and scope["method"] == "OPTIONS"
+    return is_asked and "access-control-request-method" in headers and bool(STREAMS.match(scope["path"]))
 
 
 def _own_path(target: str) -> str:

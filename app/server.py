@@ -26,6 +26,7 @@ from realtime.core.errors import (
 from realtime.sources.address import AddressRefused
 from realtime.webrtc.ice import NoWay
 
+from .api_docs import describe
 from .bodies import CreateBody, OfferBody
 from .doors import add_doors
 from .incoming import NotAllowed
@@ -124,6 +125,7 @@ def build_app(settings: Settings, registry: Registry | None = None, *, page: boo
     _add_health(app, studio)
     add_stream_routes(app, studio)
     add_inout(app, studio)
+    describe(app)
     if page:
         from ui.page import mount
 

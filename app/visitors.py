@@ -11,13 +11,13 @@ from __future__ import annotations
 import ipaddress
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
 from .guard import App, Receive, Scope, Send, is_loopback
-from .outside import Outside, host_name
+from .outside import host_name
 from .signing import Signer, same
 
 FORWARDING = ("x-forwarded-for", "x-forwarded-host", "x-real-ip", "forwarded", "via")
@@ -82,11 +82,10 @@ def cookie_in(headers: dict[str, str], name: str) -> str:
     return found[1] if found else ""
 
 
-def is_local(scope: Scope, outside: Outside) -> bool:
+def is_local(scope: Scope) -> bool:
     """Tell whether the client sits at this machine, with no proxy and no tunnel between.
 
-    A tunnel's requests come from this machine too, but they come in by its own door, name another host or say
-    for whom they come.
+    A tunnel's requests come from this machine too, but they name another host or say for whom they come.
     """
     headers = headers_of(scope)
     client = scope.get("client")
@@ -95,9 +94,7 @@ def is_local(scope: Scope, outside: Outside) -> bool:
         asked = host_name(headers.get("host", ""))
     except ValueError:
         return False
-    if forwarded or outside.is_at_door(scope) or outside.knows(asked):
-        return False
-    return client is not None and is_loopback(client[0]) and is_loopback(asked)
+    return client is not None and is_loopback(client[0]) and is_loopback(asked) and not forwarded
 
 
 def address_of(scope: Scope) -> str:
@@ -126,11 +123,14 @@ def set_cookie(name: str, value: str, scope: Scope, *, keep_s: int | None = None
 class Visitors:
     """Middleware: find out who asks, and give who comes first a cookie."""
 
-    def __init__(self, app: App, *, name: str, outside: Outside | None = None) -> None:
+    def __init__(
+        self, app: App, *, name: str, is_outside: Callable[[Scope], bool] = lambda scope: False
+    ) -> None:
         self._app = app
+        self._is_outside = is_outside
+        """Tells of requests that are from elsewhere, whatever they say: those of a tunnel."""
         self._name = name
         """The cookie's: browsers share cookies between ports, so it should hold the port."""
-        self._outside = outside or Outside()
         self._signer = Signer("visitor")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -140,7 +140,8 @@ class Visitors:
         headers = headers_of(scope)
         key = self._signer.read(cookie_in(headers, self._name)) or ""
         is_new = not key and scope["type"] == "http" and _may_be_kept(scope["path"], headers)
-        with visiting(Visitor(key, address_of(scope), is_local(scope, self._outside))):
+        is_here = is_local(scope) and not self._is_outside(scope)
+        with visiting(Visitor(key, address_of(scope), is_here)):
             await self._app(scope, receive, self._greeting(scope, send) if is_new else send)
 
     def _greeting(self, scope: Scope, send: Send) -> Send:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -105,3 +106,27 @@ async def test_there_is_a_limit_to_their_number(
     folder = folder_of(uploads)
     uploads.close()
     assert not folder.exists()
+
+
+async def test_a_film_with_more_pixels_than_are_taken_is_refused(film: bytes) -> None:
+    uploads = Uploads(max_bytes=1_000_000, keep_s=60, max_px=64 * 48)
+    with pytest.raises(UnsupportedMedia, match="too large"):
+        await uploads.add(pieces(film))
+    assert len(uploads) == 0
+    uploads.close()
+
+
+async def test_a_file_that_keeps_ffmpeg_busy_is_given_up(
+    uploads: Uploads, film: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = threading.Event()
+    probe = files._probe
+    monkeypatch.setattr(files, "PROBE_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(files, "_probe", lambda path, max_px: gate.wait(20))
+    with pytest.raises(UnsupportedMedia, match=r"could not be read within 0\.1 s"):
+        await uploads.add(pieces(film))
+    assert not list(folder_of(uploads).iterdir())
+    monkeypatch.setattr(files, "_probe", probe)
+    monkeypatch.setattr(files, "PROBE_TIMEOUT_S", 20.0)
+    assert await uploads.add(pieces(film))  # the other thread is free
+    gate.set()

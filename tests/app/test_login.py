@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from app.layers import as_toml, read_settings
 from app.login import KEEP_S, Login, _own_path, warning
 from app.rates import Rate
+from app.serve import banner
 from realtime.core.clock import ManualClock
+from tests.app import stages
 from tests.app.test_server import is_told, serving
 from tests.app.test_visitors import HTML, other_at
 
@@ -49,6 +52,15 @@ async def test_a_token_alone_opens_the_page_too() -> None:
         is_told(await http.get("/healthz"), 401)
         assert (await http.post("/login", data={"password": "t0ken"})).status_code == 303
         assert (await http.get("/healthz")).status_code == 200
+
+
+async def test_only_a_preflight_of_whip_and_whep_needs_no_word() -> None:
+    asks = {"access-control-request-method": "POST", "origin": "http://127.0.0.1:7860"}
+    async with serving(**WORD) as http:
+        assert (await http.options("/whip/x", headers=asks)).status_code != 401
+        for path, headers in (("/whip/x", {}), ("/api/sessions", asks), ("/whipper", asks)):
+            is_told(await http.options(path, headers=headers), 401)
+        is_told(await http.post("/whip/x", headers=asks), 401)
 
 
 @pytest.mark.parametrize("how", ["page", "token"])
@@ -149,3 +161,13 @@ async def test_sessions_and_offers_are_not_made_too_often() -> None:
         http._transport.client = ("127.0.0.1", 1)  # type: ignore[attr-defined]
         for _ in range(4):  # this machine is not slowed
             assert (await http.post("/api/sessions/none/offer", json={"sdp": "v=0"})).status_code == 404
+
+
+def test_the_words_are_read_from_the_environment_and_shown_to_nobody() -> None:
+    environ = {"VITASCOPE_SERVER__PASSWORD": "open sesame", "VITASCOPE_SERVER__TOKEN": "12345"}
+    read = read_settings(stages.registry(), environ=environ)
+    assert read.settings.server.password.get_secret_value() == "open sesame"
+    assert read.settings.server.token.get_secret_value() == "12345"
+    for told in (as_toml(read), repr(read.settings), banner(read)):
+        assert "sesame" not in told
+        assert "12345" not in told

@@ -7,9 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from app.outside import Outside
 from app.signing import Signer
-from app.visitors import HOUSE, Visitor, address_of, asking, cookie_in, is_local, may, visiting
+from app.visitors import HOUSE, Visitor, Visitors, address_of, asking, cookie_in, is_local, may, visiting
 from tests.app.test_server import HOME, PATTERN, is_told, serving
 
 HTML = {"accept": "text/html"}
@@ -36,14 +35,7 @@ def scope(address: str = "127.0.0.1", host: str = "127.0.0.1:7860", **headers: s
     ],
 )
 def test_is_local(found: dict[str, Any], is_own: bool) -> None:
-    assert is_local(found, Outside()) is is_own
-
-
-def test_what_comes_in_by_the_tunnel_s_door_is_not_local() -> None:
-    outside = Outside()
-    outside.port = 7999
-    assert is_local({**scope(), "server": ("127.0.0.1", 7860)}, outside)
-    assert not is_local({**scope(), "server": ("127.0.0.1", 7999)}, outside)
+    assert is_local(found) is is_own
 
 
 @pytest.mark.parametrize(
@@ -82,6 +74,20 @@ def test_the_house_may_all_and_a_visitor_its_own() -> None:
         assert [may(owner) for owner in ("anna", "bert", "")] == [True, False, True]
     with visiting(Visitor("", "127.0.0.1", True)):  # no cookie, though from this machine
         assert [may(owner) for owner in ("anna", "")] == [False, True]
+
+
+async def test_what_a_tunnel_brings_is_from_elsewhere_whatever_it_says() -> None:
+    seen: list[bool] = []
+
+    async def app(*_: object) -> None:
+        seen.append(asking().is_local)
+
+    async def nothing(*_: object) -> None: ...
+
+    for is_outside in (False, True):
+        door = Visitors(app, name="v", is_outside=lambda scope, told=is_outside: told)
+        await door({"type": "http", "path": "/", **scope()}, nothing, nothing)
+    assert seen == [True, False]
 
 
 async def test_a_session_of_a_browser_is_only_its_own() -> None:

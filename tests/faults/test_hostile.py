@@ -28,7 +28,7 @@ from tests.app.test_loopback import Watcher
 from tests.app.test_server import PATTERN
 from tests.app.test_session import live
 from tests.faults.asking import ELSEWHERE, HOME, Answer, ask
-from tests.faults.mutation import mutated_json, mutated_lines
+from tests.faults.mutation import mutated_bytes, mutated_json, mutated_lines
 from tests.house.test_doors import routes
 from tests.realtime.webrtc.client import Client, NumberedCamera
 
@@ -178,6 +178,24 @@ async def test_fuzzed_control_messages() -> None:
     session.hear({"type": "settings", "settings": {"strength": 0.25}})
     assert session.wiring.settings()["strength"] == 0.25
     await manager.close_all()
+
+
+def test_fuzzed_websocket_messages_are_read() -> None:
+    """Each is a packet whose picture a decoder may see, or a refusal that names the code to close with."""
+    wire = pytest.importorskip("realtime.websocket.wire", reason="no WebSocket here")
+    sizes = pytest.importorskip("realtime.websocket.sizes")
+    random, seen = Random(6), Counter()
+    picture = wire.Packet(
+        wire.Kind.PICTURE, wire.Codec.H264, 7, 90_000, b"\x00\x00\x01\x67" + bytes(40), True, 320, 240
+    )
+    for _ in range(OFFERS_READ):
+        try:
+            sizes.check_picture(wire.unpack(mutated_bytes(wire.pack(picture), random)))
+            seen["taken"] += 1
+        except wire.WireError as error:
+            assert 1002 <= error.code < 5000  # noqa: PT017 - of thousands, each
+            seen["refused"] += 1
+    assert seen["refused"] > OFFERS_READ / 2
 
 
 def datagrams(random: Random) -> list[bytes]:
@@ -331,7 +349,8 @@ async def test_one_address_cannot_take_all(app: Any) -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        "http://169.254.169.254/", "http://[::1]/", "http://127.1/", "http://0x7f000001/", "gopher://a.example/",
+        "http://169.254.169.254/", "http://[::1]/", "http://127.1/", "http://0x7f000001/",
+        "gopher://a.example/",
         "http://[::ffff:10.0.0.1]/", "rtsp://10.0.0.7/", "file:///etc/passwd", "http://a.example:22/",
         "concat:a",
     ],

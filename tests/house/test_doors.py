@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import httpx
 import pytest
 from starlette.testclient import TestClient, WebSocketDenialResponse
+from starlette.websockets import WebSocketDisconnect
 
 from app.login import LOGIN_PATH, LOGOUT_PATH
 from app.server import build_app
@@ -92,14 +94,14 @@ def test_every_websocket_asks_for_the_word() -> None:
     app = built(server__password="open sesame")
     sockets = [path for path, methods in routes(app.routes) if not methods]
     assert "/test/socket" in sockets
-    for path in sockets:
-        with (
-            TestClient(app, base_url=HOME) as http,
-            pytest.raises(WebSocketDenialResponse) as refused,
-            http.websocket_connect(filled(path), headers={"host": "127.0.0.1:7860"}),
-        ):
-            pass
-        assert refused.value.status_code == 401, path
+    with TestClient(app, base_url=HOME) as http:
+        for path in sockets:
+            with (
+                pytest.raises(WebSocketDenialResponse) as refused,
+                http.websocket_connect(filled(path), headers={"host": "127.0.0.1:7860"}),
+            ):
+                pass
+            assert refused.value.status_code == 401, path
 
 
 async def test_after_signing_in_the_page_and_its_routes_answer(app: Any) -> None:
@@ -127,6 +129,24 @@ async def test_no_route_gives_a_session_to_a_stranger() -> None:
                 asked += 1
         assert asked >= 5
         assert (await anna.get(f"/api/sessions/{one}")).status_code == 200
+
+
+def test_no_websocket_gives_a_session_to_a_stranger() -> None:
+    app = built()
+    sockets = [path for path, methods in routes(app.routes) if not methods and "{session_id}" in path]
+    with TestClient(app, base_url=HOME) as http:
+        http.get("/", headers={"accept": "text/html"})
+        one = http.post("/api/sessions", json=PATTERN).json()["id"]
+        http.cookies.clear()
+        for path in sockets:
+            with (
+                suppress(WebSocketDenialResponse, WebSocketDisconnect),
+                http.websocket_connect(
+                    path.replace("{session_id}", one), headers={"host": "127.0.0.1:7860"}
+                ) as socket,
+            ):
+                assert "There is no such session." in socket.receive_text(), path
+                assert socket.receive()["type"] == "websocket.close", path
 
 
 async def test_the_page_s_events_reach_the_visitor_s_own_session_only() -> None:

@@ -1,0 +1,184 @@
+"""What the routes answer and what goes over a link, as schemas: for /api/openapi.json, and checked by tests.
+
+The routes build their answers themselves; these models say what is in them. More fields may come later, so
+clients should not mind those that they do not know.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+
+class Engine(BaseModel):
+    """What paints."""
+
+    name: str
+    why: str = ""
+
+
+class SessionMade(BaseModel):
+    """A new session; offer to it within `server.connect_timeout_s`."""
+
+    id: str = Field(description="Its secret name: whoever knows it may use the session.")
+    state: Literal["opening", "live"]
+    ice_servers: list[dict[str, Any]] = []
+    engine: Engine | None = None
+
+
+class Queued(BaseModel):
+    """A place in the queue, when all places are taken."""
+
+    ticket: str
+    place: int = Field(ge=1, description="1 is next.")
+    of: int
+    is_turn: bool = Field(description="Whether a place is kept: create the session now, with this ticket.")
+    retry_after_s: float
+    turn_ends_s: float | None = None
+
+
+class SdpAnswer(BaseModel):
+    """The answer to an offer."""
+
+    type: Literal["answer"]
+    sdp: str
+
+
+class SettingsNow(BaseModel):
+    """All settings of a session after a change."""
+
+    settings: dict[str, Any]
+
+
+class Figures(BaseModel):
+    """How a session is doing. Times in ms over the last 10 s."""
+
+    age_p50_ms: float
+    age_p95_ms: float
+    fps: float
+    repeated: int = 0
+    dropped: int = 0
+    wait_ms: float | None = None
+    work_ms: float | None = None
+    send_ms: float | None = None
+    path: str | None = None
+    engine: str | None = None
+
+
+class SessionSeen(BaseModel):
+    """State, settings, figures and newest events of a session."""
+
+    state: Literal["new", "opening", "live", "draining", "closed", "failed"]
+    why: str = Field(description="Why it ended; empty while it has not.")
+    age_s: float
+    settings: dict[str, Any]
+    engine: Engine | None
+    figures: Figures | None
+    events: list[dict[str, Any]]
+
+
+class FileKept(BaseModel):
+    """A video that was sent."""
+
+    id: str
+
+
+class Look(BaseModel):
+    """One look that the painter knows."""
+
+    id: str
+    title: str
+    prompt: str
+    about: str
+
+
+class Looks(BaseModel):
+    """The words that the painter understands."""
+
+    is_open: bool = Field(description="Whether it takes any words.")
+    looks: list[Look]
+    moods: dict[str, list[str]]
+    strengths: dict[str, float]
+
+
+class Health(BaseModel):
+    """Whether the server is alive, and how full it is."""
+
+    status: Literal["ok"]
+    painter: dict[str, Any]
+    sessions: int
+    max_sessions: int
+    loop_lag_ms_p95: float
+
+
+class Said(BaseModel):
+    message: str = Field(description="What happened, as a sentence.")
+    hint: str = Field(description="What to do.")
+    kind: str
+
+
+class Refusal(BaseModel):
+    """The body of every status from 400 on."""
+
+    error: Said
+
+
+# Over the data channel "control" and as text over a WebSocket: one JSON object each.
+
+
+class Ping(BaseModel):
+    """Client: I am here. Send one each second; a client that has sent one and falls silent is let go."""
+
+    type: Literal["ping"]
+    sent_ms: float | None = None
+
+
+class ChangeSettings(BaseModel):
+    """Client: change live settings from the next picture on, as PATCH does."""
+
+    type: Literal["settings"]
+    settings: dict[str, Any]
+
+
+class Progress(BaseModel):
+    """Server: something is being prepared."""
+
+    type: Literal["progress"]
+    message: str
+    fraction: float | None = Field(None, ge=0, le=1)
+
+
+class Ready(BaseModel):
+    """Server: pictures come from now on."""
+
+    type: Literal["ready"]
+    engine: Engine | None = None
+
+
+class Stats(Figures):
+    """Server: the figures, every `server.stats_interval_s`."""
+
+    type: Literal["stats"]
+
+
+class Notice(BaseModel):
+    """Server: something worth a line under the picture."""
+
+    type: Literal["notice"]
+    message: str
+    hint: str = ""
+
+
+class Trouble(BaseModel):
+    """Server: an error. A permanent one ends the session."""
+
+    type: Literal["error"]
+    message: str
+    hint: str
+    kind: str
+    permanent: bool = False
+
+
+CLIENT_MESSAGES: tuple[type[BaseModel], ...] = (Ping, ChangeSettings)
+SERVER_MESSAGES: tuple[type[BaseModel], ...] = (Progress, Ready, Stats, Notice, Trouble)

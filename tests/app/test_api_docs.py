@@ -1,0 +1,105 @@
+"""The OpenAPI document: every route has its answers, every example fits, and real answers are as it says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from app import answers as said
+from app.api_docs import ANSWERS, REFUSALS, SILENT
+from tests.app.test_loopback import Watcher
+from tests.app.test_server import PATTERN, made, serving
+
+MESSAGES = {model.model_fields["type"].annotation.__args__[0]: model for model in said.SERVER_MESSAGES}  # type: ignore[union-attr]
+
+
+async def document() -> dict[str, Any]:
+    async with serving() as http:
+        found: dict[str, Any] = (await http.get("/api/openapi.json")).json()
+        return found
+
+
+async def test_every_route_says_what_it_answers() -> None:
+    paths = (await document())["paths"]
+    every = {(method, path) for path, methods in paths.items() for method in methods} - {("get", "/metrics")}
+    assert every == set(ANSWERS) | SILENT
+    for (method, path), found in ANSWERS.items():
+        route = paths[path][method]
+        assert route["description"], path
+        assert set(found) <= set(route["responses"])
+        assert set(REFUSALS) <= set(route["responses"])
+        for status, (model, example) in found.items():
+            told = route["responses"][status]["content"]["application/json"]
+            assert told["schema"]["$ref"].endswith(f"/{model.__name__}")
+            model.model_validate(example)
+            assert told["example"] == example
+
+
+async def test_every_reference_leads_somewhere() -> None:
+    whole = await document()
+
+    def references(part: Any) -> set[str]:
+        if isinstance(part, dict):
+            own = {part["$ref"]} if isinstance(part.get("$ref"), str) else set()
+            return own.union(*map(references, part.values()))
+        return set().union(*map(references, part)) if isinstance(part, list) else set()
+
+    names = {reference.removeprefix("#/components/schemas/") for reference in references(whole)}
+    assert names <= set(whole["components"]["schemas"])
+    assert {"Ping", "ChangeSettings", "Stats", "Trouble", "Refusal", "Queued"} <= names
+    assert len(whole["x-messages"]["server"]["oneOf"]) == len(said.SERVER_MESSAGES)
+
+
+async def test_real_answers_are_as_the_document_says() -> None:
+    def check(method: str, path: str, status: int, body: Any) -> None:
+        ANSWERS[method, path][str(status)][0].model_validate(body, extra="forbid")
+
+    async with serving(server__max_sessions=1) as http:
+        answer = await http.post("/api/sessions", json=PATTERN)
+        check("post", "/api/sessions", answer.status_code, answer.json())
+        one = answer.json()["id"]
+        queued = await http.post("/api/sessions", json=PATTERN)
+        check("post", "/api/sessions", queued.status_code, queued.json())
+        watcher = Watcher()
+        body = {"sdp": await watcher.offer(), "type": "offer"}
+        answered = await http.post(f"/api/sessions/{one}/offer", json=body)
+        check("post", "/api/sessions/{session_id}/offer", 200, answered.json())
+        changed = await http.patch(f"/api/sessions/{one}/settings", json={"strength": 0.5})
+        check("patch", "/api/sessions/{session_id}/settings", 200, changed.json())
+        for path, target in (
+            ("/api/sessions/{session_id}", f"/api/sessions/{one}"),
+            ("/api/tickets/{ticket}", f"/api/tickets/{queued.json()['ticket']}"),
+            ("/api/looks", "/api/looks"),
+            ("/healthz", "/healthz"),
+        ):
+            check("get", path, 200, (await http.get(target)).json())
+        said.Refusal.model_validate((await http.get("/api/sessions/none")).json(), extra="forbid")
+        await watcher.close()
+
+
+async def test_real_messages_are_as_the_document_says() -> None:
+    async with serving() as http:
+        one = await made(http, PATTERN)
+        watcher = Watcher()
+        answer = await http.post(
+            f"/api/sessions/{one}/offer", json={"sdp": await watcher.offer(), "type": "offer"}
+        )
+        from aiortc import RTCSessionDescription
+
+        await watcher.pc.setRemoteDescription(RTCSessionDescription(**answer.json()))
+        await watcher.control_open()
+        assert watcher.control is not None
+        watcher.control.send('{"type": "settings", "settings": {"strenght": 1}}')
+        kinds = {"ready", "progress", "stats", "error"}
+        await watcher.until(lambda: kinds <= {message["type"] for message in watcher.messages})
+        for message in watcher.messages:
+            MESSAGES[message["type"]].model_validate(message, extra="forbid")
+        await watcher.close()
+
+
+@pytest.mark.parametrize("model", [*said.CLIENT_MESSAGES, *said.SERVER_MESSAGES])
+def test_a_message_of_another_type_is_none_of_these(model: type[BaseModel]) -> None:
+    with pytest.raises(ValidationError):
+        model.model_validate({"type": "other", "message": "", "settings": {}})
