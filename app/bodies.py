@@ -59,6 +59,8 @@ class CreateBody(Section):
     settings: dict[str, Any] = Field(default_factory=dict, max_length=64)
     journal: bool = False
     """Write the run down for `python -m app replay`; it is found among the session's recordings."""
+    ticket: str = Field("", max_length=64)
+    """Of the waiting room, once it is its holder's turn."""
 
 
 class OfferBody(BaseModel):

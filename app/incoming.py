@@ -1,4 +1,4 @@
-"""Streams from an address that a visitor names: who may, what they may reach, and its source."""
+"""Where a session's pictures come from, as a visitor asks for it; who may name an address, and which."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from realtime.core.clock import Clock
 from realtime.core.errors import ConfigError
 
-from .bodies import FromUrl
+from .bodies import AnySource, FromCamera, FromFile, FromPattern, FromUrl
+from .files import Uploads
 from .settings import SourceSettings
 
 if TYPE_CHECKING:
@@ -58,3 +59,68 @@ def from_url(
         return NetworkSource(url, rules=rules, size_px=size_px, on_notice=report, clock=clock)
 
     return stream
+
+
+def source_for(
+    spec: AnySource,
+    wish: SourceSettings,
+    uploads: Uploads,
+    *,
+    is_local: bool,
+    report: Callable[[str], None],
+    clock: Clock,
+) -> tuple[Callable[[int | None], Source] | None, Callable[[], None]]:
+    """Return what makes the session's source for a picture size, and what to do when the session ends.
+
+    The source is None where the client sends its own pictures. Raises as `from_url` does, and NotAllowed.
+    """
+    if isinstance(spec, FromUrl):
+        return from_url(spec, wish, is_local=is_local, report=report, clock=clock), _nothing
+    if isinstance(spec, FromPattern):
+
+        def pattern(size_px: int | None) -> Source:
+            from realtime.sources.pattern import PatternSource
+
+            side = size_px or 512
+            return PatternSource(
+                spec.width_px or side,
+                spec.height_px or side,
+                spec.rate_hz or wish.rate_hz,
+                count=spec.count,
+                mark=wish.pattern_mark if spec.mark is None else spec.mark,
+                clock=clock,
+            )
+
+        return pattern, _nothing
+    if isinstance(spec, FromCamera):
+
+        def camera(size_px: int | None) -> Source:
+            from realtime.sources.camera import CameraSource
+
+            device = wish.camera if spec.device is None else spec.device
+            return CameraSource(device, rate_hz=wish.rate_hz, size_px=size_px, clock=clock)
+
+        return camera, _nothing
+    if isinstance(spec, FromFile):
+        path, let_go = wish.file, _nothing
+        if spec.file is not None:
+            file_id = spec.file
+            path = uploads.play(file_id)
+            let_go = lambda: uploads.release(file_id)  # noqa: E731 - one word, used once
+        if path is None:
+            from .manager import NotAllowed
+
+            raise NotAllowed("No file was sent.", hint="Choose a video file first.")
+        where = path
+
+        def file(size_px: int | None) -> Source:
+            from realtime.sources.file import FileSource
+
+            return FileSource(where, paced=True, loop=spec.loop, size_px=size_px, clock=clock)
+
+        return file, let_go
+    return None, _nothing
+
+
+def _nothing() -> None:
+    return None

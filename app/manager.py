@@ -16,22 +16,26 @@ from realtime.core.errors import SessionError, VitascopeError
 from realtime.core.stage import StageContext, StageSpec
 
 from . import events
-from .bodies import AnySource, FromCamera, FromFile, FromPattern, FromUrl
+from .bodies import AnySource, FromCamera
 from .files import Uploads
-from .incoming import from_url
+from .ice import IceWays
+from .incoming import source_for
 from .loop import outcome
 from .patience import Limits
+from .privacy import typed
 from .recording import Recordings
 from .registry import Registry
 from .session import Session
 from .settings import Settings
+from .sounding import SWITCH, SoundRules, is_switch
 from .states import State
+from .visitors import asking, may
+from .waiting import WaitingRoom
 from .warmth import Warmth
 from .wiring import House, Wiring
 
 if TYPE_CHECKING:
     from realtime.link import Ends
-    from realtime.sources.base import Source
     from realtime.webrtc.peer import Peer
 
 log = logging.getLogger(__name__)
@@ -43,8 +47,12 @@ class SessionsFull(SessionError):
     """Report that as many sessions run as may."""
 
 
+class TooManySessions(SessionError):
+    """Report that one visitor has as many sessions as one may have."""
+
+
 class SessionUnknown(SessionError):
-    """Report an id that no running session has."""
+    """Report an id that no running session has, or that of somebody else's."""
 
 
 class NotAllowed(VitascopeError):
@@ -68,10 +76,12 @@ class SessionManager:
         self.uploads = Uploads(
             max_bytes=server.max_upload_mb << 20,
             keep_s=server.upload_keep_s,
+            max_px=server.max_input_px,
             executor=self._executor,
             clock=self.clock,
         )
         self.recordings = Recordings(settings.recording, self.clock)
+        self.ice = IceWays(server)
         self.warmth = Warmth(self._warm_report)
         self._limits = Limits(
             connect_timeout_s=server.connect_timeout_s,
@@ -79,7 +89,9 @@ class SessionManager:
             resume_timeout_s=server.resume_timeout_s,
             stats_interval_s=server.stats_interval_s,
             drain_timeout_s=server.drain_timeout_s,
+            session_limit_s=server.session_limit_s,
         )
+        self.waiting = WaitingRoom(room=server.max_waiting, turn_s=server.turn_s, clock=self.clock)
         self._sessions: dict[str, Session] = {}
         self._ended: OrderedDict[str, str] = OrderedDict()
         self._lock = threading.Lock()
@@ -88,6 +100,11 @@ class SessionManager:
 
     def __len__(self) -> int:
         return len(self._sessions)
+
+    @property
+    def free(self) -> int:
+        """Places that no session has; some may be kept for those who wait."""
+        return max(0, self.settings.server.max_sessions - len(self._sessions))
 
     @property
     def sessions(self) -> tuple[Session, ...]:
@@ -101,13 +118,16 @@ class SessionManager:
         *,
         is_local: bool = False,
         keep_journal: bool = False,
+        ticket: str = "",
     ) -> Session:
-        """Make a session and begin to open it.
+        """Make a session and begin to open it; it belongs to the one who asks.
 
-        Raises SessionsFull, NotAllowed or AddressRefused (this machine's camera, files or network asked for
-        from elsewhere) or ConfigError (wrong settings).
+        Raises SessionsFull, TooManySessions, NotAllowed or AddressRefused (this machine's camera, files or
+        network asked for from elsewhere) or ConfigError (wrong settings).
         """
-        if len(self._sessions) >= self.settings.server.max_sessions:
+        if not is_local:
+            self._check_visitor(ticket)
+        if not self.waiting.admits(ticket, self.free):
             raise SessionsFull(
                 f"All {self.settings.server.max_sessions} places are taken.",
                 hint="Close another page, or try again in a minute.",
@@ -119,6 +139,9 @@ class SessionManager:
             )
         if not is_local:
             self._check_models(changes or {})
+        typed.note(changes or {})
+        server, wished = self.settings.server, dict(changes or {})
+        sound = SoundRules(is_switch(wished.pop(SWITCH, server.sound)), server.max_sound_delay_ms)
         session_id = secrets.token_urlsafe(18)
         made: list[Session] = []  # the stages speak to a session that is made after them
 
@@ -140,11 +163,18 @@ class SessionManager:
             self.house,
             context,
             wrap=journal.wrap if journal is not None else _as_it_is,
-            changes=changes or {},
+            changes=wished,
             on_error=trouble,
             held=() if is_local else self._own().files,
         )
-        make_source, let_go = self._source(source, is_local, report)
+        make_source, let_go = source_for(
+            source,
+            self.settings.source,
+            self.uploads,
+            is_local=is_local,
+            report=report,
+            clock=self.clock,
+        )
         session = Session(
             session_id,
             wiring,
@@ -154,11 +184,14 @@ class SessionManager:
             limits=self._limits,
             clock=self.clock,
             on_closed=lambda one: self._forget(one, let_go),
+            sound=sound,
         )
         made.append(session)
+        session.owner, session.visitor = asking().key, asking().name
+        self.waiting.leave(ticket)
         if journal is not None:
             session.taps.listen(frame=journal.came_in)
-            session.outputs.at_end(lambda: self.recordings.adopt(session_id, journal.close()))
+            session.outputs.at_end(lambda: self.recordings.adopt(session_id, journal.close(), session.owner))
         with self._lock:
             self._sessions[session_id] = session
         self.created += 1
@@ -168,11 +201,11 @@ class SessionManager:
         return session
 
     def get(self, session_id: str) -> Session:
-        """Return a running session. Raises SessionUnknown, with the reason when it has ended."""
+        """Return a running session of the one who asks. Raises SessionUnknown, with the reason of an end."""
         with self._lock:
             session = self._sessions.get(session_id)
             why = self._ended.get(session_id, "")
-        if session is None:
+        if session is None or not may(session.owner):
             said = (
                 f"That session has ended. {why}" if session_id in self._ended else "There is no such session."
             )
@@ -241,6 +274,16 @@ class SessionManager:
                 self._ended.popitem(last=False)
         let_go()
 
+    def _check_visitor(self, ticket: str) -> None:
+        name, most = asking().name, self.settings.server.max_sessions_per_visitor
+        with self._lock:
+            count = sum(session.visitor == name for session in self._sessions.values())
+        if count + self.waiting.count(name, without=ticket) >= most:
+            raise TooManySessions(
+                f"You have {most} session{'s' * (most > 1)} already.",
+                hint="Close another page, or wait a minute until it has ended.",
+            )
+
     def _check_models(self, changes: Mapping[str, Any]) -> None:
         """Raise NotAllowed for another model or file than the server's: its name can be any path here."""
         spec, stage = self._own(), self.settings.graph.nodes[self.settings.graph.output].stage
@@ -258,62 +301,7 @@ class SessionManager:
         graph = self.settings.graph
         return self.registry.spec(graph.nodes[graph.output].stage)
 
-    def _source(
-        self,
-        spec: AnySource,
-        is_local: bool,
-        report: Callable[[str], None],
-    ) -> tuple[Callable[[int | None], Source] | None, Callable[[], None]]:
-        """Return what makes the session's source for a picture size, and what to do when the session ends."""
-        wish = self.settings.source
-        if isinstance(spec, FromUrl):
-            return from_url(spec, wish, is_local=is_local, report=report, clock=self.clock), _nothing
-        if isinstance(spec, FromPattern):
-
-            def pattern(size_px: int | None) -> Source:
-                from realtime.sources.pattern import PatternSource
-
-                side = size_px or 512
-                return PatternSource(
-                    spec.width_px or side,
-                    spec.height_px or side,
-                    spec.rate_hz or wish.rate_hz,
-                    count=spec.count,
-                    mark=wish.pattern_mark if spec.mark is None else spec.mark,
-                    clock=self.clock,
-                )
-
-            return pattern, _nothing
-        if isinstance(spec, FromCamera):
-
-            def camera(size_px: int | None) -> Source:
-                from realtime.sources.camera import CameraSource
-
-                device = wish.camera if spec.device is None else spec.device
-                return CameraSource(device, rate_hz=wish.rate_hz, size_px=size_px, clock=self.clock)
-
-            return camera, _nothing
-        if isinstance(spec, FromFile):
-            path, let_go = wish.file, _nothing
-            if spec.file is not None:
-                file_id = spec.file
-                path = self.uploads.play(file_id)
-                let_go = lambda: self.uploads.release(file_id)  # noqa: E731 - one word, used once
-            if path is None:
-                raise NotAllowed("No file was sent.", hint="Choose a video file first.")
-            where = path
-
-            def file(size_px: int | None) -> Source:
-                from realtime.sources.file import FileSource
-
-                return FileSource(where, paced=True, loop=spec.loop, size_px=size_px, clock=self.clock)
-
-            return file, let_go
-        return None, _nothing
-
     def _peer(self, ends: Ends, path: str) -> Peer:
-        from aiortc import RTCIceServer
-
         from realtime.webrtc.peer import Peer
 
         server = self.settings.server
@@ -321,14 +309,11 @@ class SessionManager:
             ends,
             path=path,
             codec=server.video_codec,
-            ice_servers=[RTCIceServer(urls=url) for url in server.ice_servers],
+            ice=self.ice.own(),
             connect_timeout_s=server.connect_timeout_s,
+            max_px=server.max_input_px,
         )
 
 
 def _as_it_is(node: str, stage: Any) -> Any:
     return stage
-
-
-def _nothing() -> None:
-    return None

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI
 from fastapi.responses import FileResponse, Response
 
 from realtime.core.errors import ConfigError
@@ -14,6 +13,7 @@ from .manager import SessionUnknown
 from .outputs import OutputBody, start_output
 from .settings import Section
 from .taps import View
+from .visitors import asking
 
 if TYPE_CHECKING:
     from .server import Studio
@@ -33,18 +33,18 @@ async def _started(session: Session) -> None:
     session.start_source()
 
 
-def add_routes(app: FastAPI, studio: Studio, is_local: Callable[[Request], bool]) -> None:
+def add_routes(app: FastAPI, studio: Studio) -> None:
     """Add them to `app`."""
     manager, settings = studio.manager, studio.settings
 
     @app.post("/api/sessions/{session_id}/outputs", status_code=201)
-    def begin_output(session_id: str, body: OutputBody, request: Request) -> dict[str, Any]:
+    def begin_output(session_id: str, body: OutputBody) -> dict[str, Any]:
         """Send a session's pictures and sound somewhere: rtmp, rtsp, hls, file or camera.
 
         A session whose source is the server's own then needs nobody to watch it, and ends when it is told to.
         """
         session = manager.get(session_id)
-        output_id = start_output(session.outputs, body, settings, is_local=is_local(request))
+        output_id = start_output(session.outputs, body, settings, is_local=asking().is_local)
         studio.loop.submit(_started(session))
         return {"id": output_id}
 
@@ -60,10 +60,10 @@ def add_routes(app: FastAPI, studio: Studio, is_local: Callable[[Request], bool]
         return Response(status_code=204)
 
     @app.post("/api/sessions/{session_id}/recordings", status_code=201)
-    def record(session_id: str, body: RecordingBody, request: Request) -> dict[str, Any]:
+    def record(session_id: str, body: RecordingBody) -> dict[str, Any]:
         """Begin to record a session."""
         session = manager.get(session_id)
-        manager.recordings.check_allowed(is_local(request))
+        manager.recordings.check_allowed(asking().is_local)
         return {"name": manager.recordings.start(session, picture=body.picture, sound=body.sound)}
 
     @app.get("/api/sessions/{session_id}/recordings")

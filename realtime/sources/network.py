@@ -26,7 +26,6 @@ from .base import OnAudio, OnFrame, ThreadedSource
 from .line import Line, open_line
 from .sound import FileSound
 
-SOUND_RATE_HZ = 48_000
 _BAD_PACKETS = 300
 """So many undecodable packets in a row end the connection."""
 _JUMP_S = 10
@@ -95,7 +94,7 @@ class NetworkSource(ThreadedSource):
         self._last_ticks = -1
         self._given_ns: int | None = None
         self._timeline = Timeline()
-        self._sound = FileSound(name, self._clock, SOUND_RATE_HZ)
+        self._sound = FileSound(name, self._clock)
         self._playback = Playback()
         self._end_line: Callable[[], None] | None = None
         self._line_lock = threading.Lock()
