@@ -57,10 +57,10 @@ class CreateBody(Section):
 
     source: SourceSpec = FromClient()
     settings: dict[str, Any] = Field(default_factory=dict, max_length=64)
-    journal: bool = False
-    """Write the run down for `python -m app replay`; it is found among the session's recordings."""
     ticket: str = Field("", max_length=64)
     """Of the waiting room, once it is its holder's turn."""
+    journal: bool = False
+    """Write the run down for `python -m app replay`; it is found among the session's recordings."""
 
 
 class OfferBody(BaseModel):

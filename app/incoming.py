@@ -1,4 +1,4 @@
-"""Where a session's pictures come from, as a visitor asks for it; who may name an address, and which."""
+"""Where a session's pictures come from: who may ask for what, and the source that gives it."""
 
 from __future__ import annotations
 
@@ -6,15 +6,25 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from realtime.core.clock import Clock
-from realtime.core.errors import ConfigError
+from realtime.core.errors import ConfigError, VitascopeError
 
 from .bodies import AnySource, FromCamera, FromFile, FromPattern, FromUrl
-from .files import Uploads
 from .settings import SourceSettings
 
 if TYPE_CHECKING:
     from realtime.sources.address import Rules
     from realtime.sources.base import Source
+
+    from .files import Uploads
+
+Make = Callable[[int | None], "Source"]
+"""Makes the source for a picture size; None keeps each picture's own."""
+
+
+class NotAllowed(VitascopeError):
+    """Report something that this client may not ask for."""
+
+    permanent = True
 
 
 def rules_for(wish: SourceSettings, *, is_local: bool) -> Rules:
@@ -61,65 +71,71 @@ def from_url(
     return stream
 
 
-def source_for(
-    spec: AnySource,
-    wish: SourceSettings,
-    uploads: Uploads,
-    *,
-    is_local: bool,
-    report: Callable[[str], None],
-    clock: Clock,
-) -> tuple[Callable[[int | None], Source] | None, Callable[[], None]]:
-    """Return what makes the session's source for a picture size, and what to do when the session ends.
+class Sources:
+    """Make them."""
 
-    The source is None where the client sends its own pictures. Raises as `from_url` does, and NotAllowed.
-    """
-    if isinstance(spec, FromUrl):
-        return from_url(spec, wish, is_local=is_local, report=report, clock=clock), _nothing
-    if isinstance(spec, FromPattern):
+    def __init__(self, wish: SourceSettings, uploads: Uploads, clock: Clock) -> None:
+        self._wish = wish
+        self._uploads = uploads
+        self._clock = clock
 
-        def pattern(size_px: int | None) -> Source:
-            from realtime.sources.pattern import PatternSource
+    def make(
+        self, spec: AnySource, report: Callable[[str], None], *, is_local: bool
+    ) -> tuple[Make | None, Callable[[], None]]:
+        """Return what makes the session's source, None for the client's own, and what its end is to do.
 
-            side = size_px or 512
-            return PatternSource(
-                spec.width_px or side,
-                spec.height_px or side,
-                spec.rate_hz or wish.rate_hz,
-                count=spec.count,
-                mark=wish.pattern_mark if spec.mark is None else spec.mark,
-                clock=clock,
-            )
+        Raises NotAllowed or AddressRefused for what this client may not ask for.
+        """
+        wish = self._wish
+        if isinstance(spec, FromUrl):
+            return from_url(spec, wish, is_local=is_local, report=report, clock=self._clock), _nothing
+        if isinstance(spec, FromPattern):
 
-        return pattern, _nothing
-    if isinstance(spec, FromCamera):
+            def pattern(size_px: int | None) -> Source:
+                from realtime.sources.pattern import PatternSource
 
-        def camera(size_px: int | None) -> Source:
-            from realtime.sources.camera import CameraSource
+                side = size_px or 512
+                return PatternSource(
+                    spec.width_px or side,
+                    spec.height_px or side,
+                    spec.rate_hz or wish.rate_hz,
+                    count=spec.count,
+                    mark=wish.pattern_mark if spec.mark is None else spec.mark,
+                    clock=self._clock,
+                )
 
-            device = wish.camera if spec.device is None else spec.device
-            return CameraSource(device, rate_hz=wish.rate_hz, size_px=size_px, clock=clock)
+            return pattern, _nothing
+        if isinstance(spec, FromCamera):
+            if not is_local:
+                raise NotAllowed(
+                    "The server's own camera is only for its own machine.",
+                    hint="Use your browser's camera instead.",
+                )
 
-        return camera, _nothing
-    if isinstance(spec, FromFile):
-        path, let_go = wish.file, _nothing
-        if spec.file is not None:
-            file_id = spec.file
-            path = uploads.play(file_id)
-            let_go = lambda: uploads.release(file_id)  # noqa: E731 - one word, used once
-        if path is None:
-            from .manager import NotAllowed
+            def camera(size_px: int | None) -> Source:
+                from realtime.sources.camera import CameraSource
 
-            raise NotAllowed("No file was sent.", hint="Choose a video file first.")
-        where = path
+                device = wish.camera if spec.device is None else spec.device
+                return CameraSource(device, rate_hz=wish.rate_hz, size_px=size_px, clock=self._clock)
 
-        def file(size_px: int | None) -> Source:
-            from realtime.sources.file import FileSource
+            return camera, _nothing
+        if isinstance(spec, FromFile):
+            path, let_go = wish.file, _nothing
+            if spec.file is not None:
+                file_id = spec.file
+                path = self._uploads.play(file_id)
+                let_go = lambda: self._uploads.release(file_id)  # noqa: E731 - one word, used once
+            if path is None:
+                raise NotAllowed("No file was sent.", hint="Choose a video file first.")
+            where = path
 
-            return FileSource(where, paced=True, loop=spec.loop, size_px=size_px, clock=clock)
+            def file(size_px: int | None) -> Source:
+                from realtime.sources.file import FileSource
 
-        return file, let_go
-    return None, _nothing
+                return FileSource(where, paced=True, loop=spec.loop, size_px=size_px, clock=self._clock)
+
+            return file, let_go
+        return None, _nothing
 
 
 def _nothing() -> None:

@@ -16,10 +16,10 @@ from realtime.core.errors import SessionError, VitascopeError
 from realtime.core.stage import StageContext, StageSpec
 
 from . import events
-from .bodies import AnySource, FromCamera
+from .bodies import AnySource
 from .files import Uploads
 from .ice import IceWays
-from .incoming import source_for
+from .incoming import NotAllowed, Sources
 from .loop import outcome
 from .patience import Limits
 from .privacy import typed
@@ -29,7 +29,7 @@ from .session import Session
 from .settings import Settings
 from .sounding import SWITCH, SoundRules, is_switch
 from .states import State
-from .visitors import asking, may
+from .visitors import HOUSE, asking, may
 from .waiting import WaitingRoom
 from .warmth import Warmth
 from .wiring import House, Wiring
@@ -55,12 +55,6 @@ class SessionUnknown(SessionError):
     """Report an id that no running session has, or that of somebody else's."""
 
 
-class NotAllowed(VitascopeError):
-    """Report something that this client may not ask for."""
-
-    permanent = True
-
-
 class SessionManager:
     """Make, find and end sessions. Its coroutines belong to the media loop; `configure` to any thread."""
 
@@ -80,8 +74,9 @@ class SessionManager:
             executor=self._executor,
             clock=self.clock,
         )
-        self.recordings = Recordings(settings.recording, self.clock)
         self.ice = IceWays(server)
+        self._sources = Sources(settings.source, self.uploads, self.clock)
+        self.recordings = Recordings(settings.recording, self.clock)
         self.warmth = Warmth(self._warm_report)
         self._limits = Limits(
             connect_timeout_s=server.connect_timeout_s,
@@ -117,8 +112,8 @@ class SessionManager:
         changes: Mapping[str, Any] | None = None,
         *,
         is_local: bool = False,
-        keep_journal: bool = False,
         ticket: str = "",
+        keep_journal: bool = False,
     ) -> Session:
         """Make a session and begin to open it; it belongs to the one who asks.
 
@@ -131,11 +126,6 @@ class SessionManager:
             raise SessionsFull(
                 f"All {self.settings.server.max_sessions} places are taken.",
                 hint="Close another page, or try again in a minute.",
-            )
-        if isinstance(source, FromCamera) and not is_local:
-            raise NotAllowed(
-                "The server's own camera is only for its own machine.",
-                hint="Use your browser's camera instead.",
             )
         if not is_local:
             self._check_models(changes or {})
@@ -167,14 +157,7 @@ class SessionManager:
             on_error=trouble,
             held=() if is_local else self._own().files,
         )
-        make_source, let_go = source_for(
-            source,
-            self.settings.source,
-            self.uploads,
-            is_local=is_local,
-            report=report,
-            clock=self.clock,
-        )
+        make_source, let_go = self._sources.make(source, report, is_local=is_local)
         session = Session(
             session_id,
             wiring,
@@ -275,6 +258,8 @@ class SessionManager:
         let_go()
 
     def _check_visitor(self, ticket: str) -> None:
+        if asking() is HOUSE:
+            return
         name, most = asking().name, self.settings.server.max_sessions_per_visitor
         with self._lock:
             count = sum(session.visitor == name for session in self._sessions.values())

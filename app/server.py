@@ -28,9 +28,10 @@ from realtime.webrtc.ice import NoWay
 
 from .bodies import CreateBody, OfferBody
 from .doors import add_doors
+from .incoming import NotAllowed
 from .logs import session_in_log
 from .loop import MediaLoop
-from .manager import NotAllowed, SessionManager, SessionsFull, SessionUnknown, TooManySessions
+from .manager import SessionManager, SessionsFull, SessionUnknown, TooManySessions
 from .outside import Outside
 from .recording import RecordingRefused
 from .registry import Registry
@@ -121,8 +122,8 @@ def build_app(settings: Settings, registry: Registry | None = None, *, page: boo
     add_wire(app, studio.manager, studio.loop)
     add_tickets(app, studio.manager, studio.loop)
     _add_health(app, studio)
-    add_inout(app, studio)
     add_stream_routes(app, studio)
+    add_inout(app, studio)
     if page:
         from ui.page import mount
 

@@ -20,12 +20,12 @@ from realtime.core.frame import AudioChunk, Frame
 from realtime.link import Ends, Link, Role
 
 from . import events
-from .answering import Answering
 from .links import ENDED, Held, Links
 from .logs import session_in_log
 from .loop import outcome
 from .outputs import Outputs
 from .patience import Limits, Patience
+from .peers import MakePeer, Peers
 from .privacy import typed
 from .sounding import SWITCH, Sounding, SoundRules, is_switch
 from .states import State, moved
@@ -34,7 +34,6 @@ from .wiring import Wiring
 
 if TYPE_CHECKING:
     from realtime.sources.base import Source
-    from realtime.webrtc.peer import Peer
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +47,7 @@ class Session:
         wiring: Wiring,
         *,
         make_source: Callable[[int | None], Source] | None,
-        make_peer: Callable[[Ends, str], Peer],
+        make_peer: MakePeer,
         executor: Executor,
         limits: Limits,
         clock: Clock,
@@ -65,6 +64,7 @@ class Session:
         self.outbox.on_event = self.taps.hear
         self.outputs = Outputs(session_id[:6], wiring, self.taps, clock, self.report)
         self.links = Links(session_id[:6], clock, self._follow)
+        self.peers = Peers(self, make_peer)
         self.sounding = Sounding(wiring, sound, clock=clock, tell=self.outbox.put)
         self.closed = asyncio.Event()
         self.owner = self.visitor = ""
@@ -79,7 +79,6 @@ class Session:
         now_ns = clock.now_ns()
         self._patience = Patience(limits, now_ns, now_ns, speaks=make_source is None)
         self._configuring = threading.Lock()
-        self._answering = Answering(make_peer)
         self._told = ""
         """The newest trouble that the client was told of."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -125,12 +124,7 @@ class Session:
         Raises UnsupportedMedia; the session survives that.
         """
         self.check_running()
-        return await self._answering.answer(self, offer_sdp, role, path)
-
-    async def connect(self, offer_sdp: str, role: Role, path: str) -> tuple[Peer, str]:
-        """Return a new link and its answer; whoever asks keeps the link. Raises as `answer` does."""
-        self.check_running()
-        return await self._answering.answered(self, offer_sdp, role, path)
+        return await self.peers.answer(offer_sdp, role, path)
 
     async def close(self, why: str = "") -> None:
         """Finish what is in flight and let go of everything. Twice does no harm."""
@@ -224,8 +218,8 @@ class Session:
             self.wiring.put(frame)
 
     def _put_sound(self, chunk: AudioChunk) -> None:
+        self.taps.audio(chunk)
         if self.state is State.LIVE:
-            self.taps.audio(chunk)
             self.sounding.put(chunk)
 
     def hear(self, message: Mapping[str, Any]) -> None:

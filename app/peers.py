@@ -1,4 +1,4 @@
-"""Offers of WebRTC clients, answered one at a time: by the peer that an offer belongs to, or by a new one."""
+"""The WebRTC links of one session: which offer is of which link, and the making of new ones."""
 
 from __future__ import annotations
 
@@ -14,31 +14,35 @@ if TYPE_CHECKING:
 
     from .session import Session
 
+MakePeer = Callable[[Ends, str], "Peer"]
 
-class Answering:
-    """Hold the peers that one session's offers made. On the media loop."""
 
-    def __init__(self, make_peer: Callable[[Ends, str], Peer]) -> None:
-        self._make_peer = make_peer
+class Peers:
+    """Answer a session's offers, one at a time. On the media loop."""
+
+    def __init__(self, session: Session, make: MakePeer) -> None:
+        self._session = session
+        self._make = make
         self._peers: list[Peer] = []
-        self._turn = asyncio.Lock()
+        self._answering = asyncio.Lock()
 
-    async def answer(self, session: Session, offer_sdp: str, role: Role, path: str) -> str:
-        """Return the answer to an offer: of a link that there is, or of a new one."""
-        async with self._turn:
+    async def answer(self, offer_sdp: str, role: Role, path: str) -> str:
+        """Return the answer of the link that an offer is of, or of a new one. Raises UnsupportedMedia."""
+        async with self._answering:
             self._peers = [peer for peer in self._peers if peer.state != "closed"]
             for peer in self._peers:
                 if peer.path == path and peer.knows(offer_sdp):
                     return await peer.answer(offer_sdp)
-            peer, answer = await self.answered(session, offer_sdp, role, path)
+            peer, answer = await self.connect(offer_sdp, role, path)
             self._peers.append(peer)
             return answer
 
-    async def answered(self, session: Session, offer_sdp: str, role: Role, path: str) -> tuple[Peer, str]:
-        """Return a new peer that has joined `session`, and its answer."""
+    async def connect(self, offer_sdp: str, role: Role, path: str) -> tuple[Peer, str]:
+        """Return a new link and its answer. Raises UnsupportedMedia; SessionError once the session ends."""
+        session = self._session
         ends = session.ends(role, path)
         try:
-            peer = self._make_peer(ends, path)
+            peer = self._make(ends, path)
             try:
                 answer = await peer.answer(offer_sdp)
                 session.check_running()  # it may have ended while the peers talked
