@@ -199,6 +199,8 @@ async def test_recording_is_bounded_and_deleted_after_its_time() -> None:
         await comes_about(lambda: not path.exists())
         assert recordings.listed(one) == []
         is_told(await http.get(f"/api/sessions/{one}/recordings/{name}"), 404, "no such recording")
+        assert (await http.get(f"/api/sessions/{one}/recordings")).json() == {"recordings": []}
+        is_told(await http.get("/api/sessions/none/recordings"), 404, "no such session")
 
 
 async def test_recordings_are_not_for_everyone_and_go_with_the_server(tmp_path: Path) -> None:
