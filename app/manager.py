@@ -174,7 +174,7 @@ class SessionManager:
         self.waiting.leave(ticket)
         if journal is not None:
             session.taps.listen(frame=journal.came_in)
-            session.outputs.at_end(lambda: self.recordings.adopt(session_id, journal.close()))
+            session.outputs.at_end(lambda: self.recordings.adopt(session_id, journal.close(), session.owner))
         with self._lock:
             self._sessions[session_id] = session
         self.created += 1

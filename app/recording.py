@@ -24,6 +24,7 @@ from . import events
 from .journal import Journal
 from .settings import RecordingSettings, Settings
 from .taps import View
+from .visitors import may
 
 if TYPE_CHECKING:
     from .session import Session
@@ -40,6 +41,8 @@ class Kept:
     output_id: str = ""
     is_running: bool = True
     why: str = ""
+    owner: str = ""
+    """Whose the session was: see visitors.py."""
     leave: list[Callable[[], None]] = field(default_factory=list)
 
     @property
@@ -84,7 +87,9 @@ class Recordings:
                 stem += "-"
             folder = self._place() / session.id
             folder.mkdir(parents=True, exist_ok=True)
-            kept = own[f"{stem}.mp4"] = Kept(folder / f"{stem}.mp4", folder / f"{stem}.jsonl")
+            kept = own[f"{stem}.mp4"] = Kept(
+                folder / f"{stem}.mp4", folder / f"{stem}.jsonl", owner=session.owner
+            )
         try:
             self._begin(session, kept, picture, sound, to_file(kept.path, sound=sound))
         except BaseException:
@@ -154,16 +159,16 @@ class Recordings:
                 hint='Recording for visitors from elsewhere is switched on by recording.allow = "all".',
             )
 
-    def adopt(self, session_id: str, path: Path) -> None:
+    def adopt(self, session_id: str, path: Path, owner: str) -> None:
         """Keep a finished file, such as a journal, among a session's recordings."""
         with self._lock:
-            self._kept.setdefault(session_id, {})[path.name] = Kept(path, path, is_running=False)
+            self._kept.setdefault(session_id, {})[path.name] = Kept(path, path, is_running=False, owner=owner)
         self._later(lambda: self._delete(session_id, path.name))
 
     def listed(self, session_id: str) -> list[dict[str, Any]]:
         """Return what is kept of a session, also of one that has ended."""
         with self._lock:
-            own = dict(self._kept.get(session_id, {}))
+            own = {name: one for name, one in self._kept.get(session_id, {}).items() if may(one.owner)}
         return [
             {
                 "name": name,
@@ -180,7 +185,7 @@ class Recordings:
         with self._lock:
             for kept in self._kept.get(session_id, {}).values():
                 for path in (kept.path, kept.events):
-                    if path.name == name and path.exists():
+                    if path.name == name and path.exists() and may(kept.owner):
                         return path
         raise ConfigError("There is no such recording (any more).", hint="It may have been kept long enough.")
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from fastapi import FastAPI
 from fastapi.responses import FileResponse, Response
+from pydantic import ValidationError
 
 from realtime.core.errors import ConfigError
 
+from .layers import sentence
 from .manager import SessionUnknown
 from .outputs import OutputBody, start_output
 from .settings import Section
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from .server import Studio
     from .session import Session
 
+B = TypeVar("B", bound=Section)
 _TYPES = {".mp4": "video/mp4", ".zip": "application/zip", ".jsonl": "application/jsonl"}
 
 
@@ -27,6 +30,14 @@ class RecordingBody(Section):
 
     picture: View = "painted"
     sound: bool = True
+
+
+def _read(schema: type[B], body: dict[str, Any]) -> B:
+    """Check a body, once it is known that the session is the visitor's. Raises ConfigError."""
+    try:
+        return schema.model_validate(body)
+    except ValidationError as error:
+        raise sentence(error, schema) from error
 
 
 async def _started(session: Session) -> None:
@@ -38,13 +49,14 @@ def add_routes(app: FastAPI, studio: Studio) -> None:
     manager, settings = studio.manager, studio.settings
 
     @app.post("/api/sessions/{session_id}/outputs", status_code=201)
-    def begin_output(session_id: str, body: OutputBody) -> dict[str, Any]:
+    def begin_output(session_id: str, body: dict[str, Any]) -> dict[str, Any]:
         """Send a session's pictures and sound somewhere: rtmp, rtsp, hls, file or camera.
 
         A session whose source is the server's own then needs nobody to watch it, and ends when it is told to.
         """
         session = manager.get(session_id)
-        output_id = start_output(session.outputs, body, settings, is_local=asking().is_local)
+        wish = _read(OutputBody, body)
+        output_id = start_output(session.outputs, wish, settings, is_local=asking().is_local)
         studio.loop.submit(_started(session))
         return {"id": output_id}
 
@@ -60,16 +72,20 @@ def add_routes(app: FastAPI, studio: Studio) -> None:
         return Response(status_code=204)
 
     @app.post("/api/sessions/{session_id}/recordings", status_code=201)
-    def record(session_id: str, body: RecordingBody) -> dict[str, Any]:
+    def record(session_id: str, body: dict[str, Any]) -> dict[str, Any]:
         """Begin to record a session."""
         session = manager.get(session_id)
         manager.recordings.check_allowed(asking().is_local)
-        return {"name": manager.recordings.start(session, picture=body.picture, sound=body.sound)}
+        wish = _read(RecordingBody, body)
+        return {"name": manager.recordings.start(session, picture=wish.picture, sound=wish.sound)}
 
     @app.get("/api/sessions/{session_id}/recordings")
     def recordings(session_id: str) -> dict[str, Any]:
         """List a session's recordings, also after it has ended."""
-        return {"recordings": manager.recordings.listed(session_id)}
+        found = manager.recordings.listed(session_id)
+        if not found:
+            manager.get(session_id)  # a stranger learns nothing of a session, not even that it has none
+        return {"recordings": found}
 
     @app.get("/api/sessions/{session_id}/recordings/{name}")
     def download(session_id: str, name: str) -> FileResponse:

@@ -26,7 +26,6 @@ from .base import OnAudio, OnFrame, ThreadedSource
 from .line import Line, open_line
 from .sound import FileSound
 
-SOUND_RATE_HZ = 48_000
 _BAD_PACKETS = 300
 """So many undecodable packets in a row end the connection."""
 _JUMP_S = 10

@@ -13,6 +13,8 @@ import httpx
 import pytest
 
 from app.taps import Taps, Viewer
+from app.visitors import Visitor, visiting
+from realtime.core.errors import ConfigError
 from realtime.core.frame import Frame, Result
 from tests.app.test_incoming import comes_about, watched
 from tests.app.test_server import is_told, made, serving
@@ -197,6 +199,8 @@ async def test_recording_is_bounded_and_deleted_after_its_time() -> None:
         await comes_about(lambda: not path.exists())
         assert recordings.listed(one) == []
         is_told(await http.get(f"/api/sessions/{one}/recordings/{name}"), 404, "no such recording")
+        assert (await http.get(f"/api/sessions/{one}/recordings")).json() == {"recordings": []}
+        is_told(await http.get("/api/sessions/none/recordings"), 404, "no such session")
 
 
 async def test_recordings_are_not_for_everyone_and_go_with_the_server(tmp_path: Path) -> None:
@@ -235,3 +239,19 @@ def test_an_original_is_shown_with_its_own_painting() -> None:
     assert (viewer.pixels(result) == frames[1].pixels).all()
     assert viewer.pixels(Result(make_frame(9).stamp, "paint", frames[0], 1.0)) is None
     assert viewer.pixels(Result(frames[1].stamp, "paint", None, 1.0)) is None
+
+
+async def test_a_recording_belongs_to_whom_the_session_belonged_to(http: httpx.AsyncClient) -> None:
+    one = await running(http)
+    manager = http.studio.manager  # type: ignore[attr-defined]
+    manager.get(one).owner = "alice"
+    recordings = manager.recordings
+    with visiting(Visitor("alice", "8.8.8.8", is_local=True)):
+        name = recordings.start(manager.get(one), picture="painted", sound=False)
+    await comes_about(lambda: recordings.listed(one)[0]["bytes"])
+    with visiting(Visitor("bob", "8.8.4.4", is_local=False)):
+        assert recordings.listed(one) == []
+        with pytest.raises(ConfigError):
+            recordings.path(one, name)
+    with visiting(Visitor("alice", "8.8.8.8", is_local=False)):
+        assert recordings.path(one, name).exists()
