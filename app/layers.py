@@ -230,6 +230,8 @@ def _told(error: ValidationError, schema: type[BaseModel], layers: Sequence[Laye
     path = tuple(str(part) for part in first["loc"])
     layer = next((one for one in reversed(layers) if one.has(path)), None)
     place = f" in {layer.where(path)}" if layer else ""
+    if not path:  # names that are no text, such as half of a surrogate pair
+        return ConfigError(f"The settings cannot be used: {first['msg']}.", hint="Send names and values.")
     *parents, key = path
     if first["type"] == "extra_forbidden":
         parent = field_at(schema, tuple(parents)) if parents else None

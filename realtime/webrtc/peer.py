@@ -6,7 +6,6 @@ It lives on the event loop that called `answer`.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from typing import Any
 
@@ -20,16 +19,19 @@ from aiortc.mediastreams import MediaStreamTrack
 from realtime.core.errors import ConnectionLost, SessionError, UnsupportedMedia, VitascopeError
 from realtime.core.metrics import Histogram
 from realtime.link import Ends, LinkStats
-from realtime.media import Intake
+from realtime.media import MAX_PICTURE_PX, Intake
+from realtime.messages import error_event
 
 from . import tuning
-from .control import LABEL, ControlChannel, error_event
+from .coded import UNREADABLE
+from .control import LABEL, ControlChannel
 from .ice import Ice, announced, candidate_types
 from .liveness import Liveness
-from .offer import OFFER_HINT, SDP_ERRORS, Codec, check_offer, fingerprints, preferred_codecs
+from .offer import OFFER_HINT, SDP_ERRORS, Codec, check_offer, fingerprints, has_sound, preferred_codecs
 from .ports import hold_to, relay_troubles
-from .tracks import PaintedTrack, SoundIn, VideoIn
-from .trickle import MAX_CANDIDATES, RestartRefused, bundle, parse_fragment, ufrags
+from .sounds import SoundIn, SoundTrack
+from .tracks import PaintedTrack, VideoIn
+from .trickle import MAX_CANDIDATES, add_candidates, parse_fragment
 from .ways import RELAY_HINT, configuration, no_way, packets_in
 
 log = logging.getLogger(__name__)
@@ -37,6 +39,7 @@ log = logging.getLogger(__name__)
 CONNECT_TIMEOUT_S = 30.0
 CLOSE_TIMEOUT_S = 5.0
 LISTEN_EVERY_S = 1.0
+SIZES_TOLD = 4
 
 
 class Peer:
@@ -50,6 +53,7 @@ class Peer:
         codec: Codec = "h264",
         ice: Ice | None = None,
         connect_timeout_s: float = CONNECT_TIMEOUT_S,
+        max_px: int = MAX_PICTURE_PX,
     ) -> None:
         tuning.apply()
         self.name = ends.name
@@ -61,10 +65,14 @@ class Peer:
         self._codec = codec
         self._ice = ice or Ice()
         self._connect_timeout_s = connect_timeout_s
+        self._max_px = max_px
+        self._too_large: set[tuple[int, int]] = set()
+        """Sizes that the other side was told of."""
         self._pc: RTCPeerConnection | None = None
         self._fingerprints: frozenset[str] = frozenset()
         self._control: ControlChannel | None = None
         self._out: PaintedTrack | None = None
+        self._sound_out: SoundTrack | None = None
         self._ins: list[VideoIn | SoundIn] = []
         self._closing: asyncio.Task[None] | None = None
         self._watchdog: asyncio.TimerHandle | None = None
@@ -93,6 +101,8 @@ class Peer:
             raise SessionError("This connection was closed.", hint="Start a new session.", permanent=True)
         first = self._pc is None
         pc = self._pc or self._connection()
+        if has_sound(offer_sdp):
+            self._offer_sound(pc)
         try:
             await pc.setRemoteDescription(RTCSessionDescription(sdp=offer_sdp, type="offer"))
             with relay_troubles() as troubles:
@@ -119,26 +129,10 @@ class Peer:
         Those past the first 64 are passed over: each makes this machine send to an address that a stranger
         chose. Raises UnsupportedMedia for what is no fragment, RestartRefused for a restart of ICE.
         """
-        from aiortc.sdp import candidate_from_sdp
-
         read = parse_fragment(fragment)
         if self._pc is None or self._closing is not None:
             raise SessionError("This connection was closed.", hint="Start a new one.", permanent=True)
-        if read.ufrag and read.ufrag not in ufrags(self._offer):
-            raise RestartRefused(
-                "ICE cannot be restarted here; the connection goes on as it was.",
-                hint="End it with DELETE and offer anew.",
-            )
-        shared = bundle(self._offer)
-        room = MAX_CANDIDATES - self._trickled
-        for mid, text in read.candidates[: max(room, 0)]:
-            self._trickled += 1
-            candidate = candidate_from_sdp(text)
-            candidate.sdpMid = shared[0] if mid in shared or (not mid and shared) else mid
-            if candidate.protocol.lower() == "udp":
-                # aiortc raises for candidates after the last; others it cannot use are passed over.
-                with contextlib.suppress(ValueError):
-                    await self._pc.addIceCandidate(candidate)
+        self._trickled += await add_candidates(self._pc, self._offer, read, MAX_CANDIDATES - self._trickled)
 
     def send(self, event: dict[str, Any]) -> None:
         """Send an event over the data channel, from any thread; until it is open the newest 16 wait."""
@@ -183,8 +177,9 @@ class Peer:
         for timer in (self._watchdog, self._listener):
             if timer is not None:
                 timer.cancel()
-        if self._out is not None:
-            self._out.stop()
+        for out in (self._out, self._sound_out):
+            if out is not None:
+                out.stop()
         if self._control is not None:
             self._control.detach()
         if self._pc is not None:
@@ -206,13 +201,36 @@ class Peer:
         direction = "recvonly" if ends.painted is None else "sendrecv" if takes else "sendonly"
         video = pc.addTransceiver("video", direction=direction)
         video.setCodecPreferences(preferred_codecs(self._codec))
+        tuning.limit_pictures(video.receiver, self._max_px, self._refuse_picture)
         if self._ends.painted is not None:
-            self._out = PaintedTrack(self._ends.painted, clock=self._ends.clock, age_ms=self.age_ms)
+            self._out = PaintedTrack(
+                self._ends.painted, clock=self._ends.clock, age_ms=self.age_ms, on_sent=self._ends.on_sent
+            )
             video.sender.replaceTrack(self._out)
         pc.on("track", self._take_track)
         pc.on("datachannel", self._take_channel)
         pc.on("connectionstatechange", self._follow_state)
         return pc
+
+    def _offer_sound(self, pc: RTCPeerConnection) -> None:
+        """Send sound to a client that offers to hear some; as one stream with the pictures, so in step."""
+        if self._ends.sound is not None and self._sound_out is None:
+            self._sound_out = SoundTrack(self._ends.sound)
+            pc.addTransceiver("audio").sender.replaceTrack(self._sound_out)
+
+    def _refuse_picture(self, width: int, height: int) -> None:
+        """Say, once for each size (and a few at most), that pictures are too large."""
+        if (width, height) in self._too_large or len(self._too_large) >= SIZES_TOLD:
+            return
+        self._too_large.add((width, height))
+        self._tell(
+            UnsupportedMedia(
+                f"Your pictures of {width} x {height} px are too large."
+                if (width, height) != UNREADABLE
+                else "Your pictures have a header that cannot be read.",
+                hint=f"At most {self._max_px} pixels are taken, such as 1280 x 720.",
+            )
+        )
 
     def _take_track(self, track: MediaStreamTrack) -> None:
         source = f"{self.name}.{track.kind}" if track.kind != "video" else self.name
