@@ -40,6 +40,7 @@ def add_doors(
         token=server.token.get_secret_value(),
         name=f"vitascope_login_{server.port}",
         clock=clock,
+        is_open_to=is_open_to,
     )
     app.add_middleware(Visitors, name=f"vitascope_visitor_{server.port}", is_outside=outside.is_at_door)
     app.add_middleware(

@@ -147,6 +147,12 @@ class Links:
             if one.role is newer.role is not Role.VIEW and one.path == newer.path
         ]
 
+    def resize(self, size_px: int | None) -> None:
+        """Have all links cut their pictures to another size from the next one on."""
+        for one in self._held.values():
+            if one.link is not None:
+                one.link.resize(size_px)
+
     def forget(self, ends: Ends) -> None:
         """Let go of ends of which no link was made."""
         held = self._held.pop(ends.name, None)

@@ -8,9 +8,8 @@ cannot be forgotten. The cookie is `SameSite=Lax`: inside another site's frame n
 from __future__ import annotations
 
 import html
-import re
 import secrets
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,6 @@ PAGE = Path(__file__).with_name("login.html")
 KEEP_S = 7 * 24 * 3600
 MAX_FORM_BYTES = 8192
 WRONG_PER_MINUTE, WRONG_AT_ONCE = 6, 5
-STREAMS = re.compile(r"/wh[ie]p(/|$)")
 PAGE_HEADERS = (
     (b"content-type", b"text/html; charset=utf-8"),
     (b"cache-control", b"no-store"),
@@ -43,7 +41,16 @@ PAGE_HEADERS = (
 class Login:
     """Middleware: let those pass who know a word; with no word set, all."""
 
-    def __init__(self, app: App, *, password: str, token: str, name: str, clock: Clock) -> None:
+    def __init__(
+        self,
+        app: App,
+        *,
+        password: str,
+        token: str,
+        name: str,
+        clock: Clock,
+        is_open_to: Callable[[str, str], bool] = lambda path, origin: False,
+    ) -> None:
         self._app = app
         self._words = [word for word in (password, token) if word]
         self._token = token
@@ -51,6 +58,7 @@ class Login:
         """The cookie's."""
         self._signer = Signer("login")
         self._clock = clock
+        self._is_open_to = is_open_to
         self._wrong = Rate(WRONG_PER_MINUTE, WRONG_AT_ONCE, clock)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -62,7 +70,7 @@ class Login:
             await self._go(scope, send, "/", "", keep_s=0)
         elif scope["type"] == "http" and scope["path"].rstrip("/") == LOGIN_PATH:
             await self._login(scope, receive, send)
-        elif self._is_signed_in(headers) or _is_preflight(scope, headers):
+        elif self._is_signed_in(headers) or self._only_asks(scope, headers):
             await self._app(scope, receive, send)
         elif "authorization" in headers:
             await self._bearer(scope, receive, send, headers["authorization"])
@@ -77,6 +85,12 @@ class Login:
         said = self._signer.read(cookie_in(headers, self._name)) or ""
         until_s = said.partition("-")[0]
         return until_s.isdigit() and self._clock.now_ns() < int(until_s) * NS_PER_S
+
+    def _only_asks(self, scope: Scope, headers: dict[str, str]) -> bool:
+        """Tell a browser's question whether it may send (CORS), which comes without any word."""
+        is_question = scope["type"] == "http" and scope["method"] == "OPTIONS"
+        is_question = is_question and "access-control-request-method" in headers
+        return is_question and self._is_open_to(scope["path"], headers.get("origin", ""))
 
     async def _bearer(self, scope: Scope, receive: Receive, send: Send, said: str) -> None:
         scheme, _, word = said.partition(" ")
@@ -132,12 +146,6 @@ def warning(host: str, *, has_word: bool, is_shared: bool = False) -> str:
 def _is_for_a_person(scope: Scope, headers: dict[str, str]) -> bool:
     is_get = scope["type"] == "http" and scope["method"] in ("GET", "HEAD")
     return is_get and "text/html" in headers.get("accept", "")
-
-
-def _is_preflight(scope: Scope, headers: dict[str, str]) -> bool:
-    """Tell whether a browser asks what another site's page may send to WHIP or WHEP; it sends no word."""
-    is_asked = scope["type"] == "http" and scope["method"] == "OPTIONS"
-    return is_asked and "access-control-request-method" in headers and bool(STREAMS.match(scope["path"]))
 
 
 def _own_path(target: str) -> str:

@@ -248,16 +248,11 @@ class Session:
             self.sounding.switch(is_on)
             self.taps.event("settings", changes)
             size_px = self.wiring.size_px()
-        self._loop.call_soon_threadsafe(self._resize, size_px)
+        self._loop.call_soon_threadsafe(self.links.resize, size_px)
 
     def settings(self) -> dict[str, Any]:
         """Return the current values of what can be set."""
         return {**self.wiring.settings(), SWITCH: self.sounding.is_on}
-
-    def _resize(self, size_px: int | None) -> None:
-        for held in self.links:
-            if held.link is not None:
-                held.link.resize(size_px)
 
     def report(self, sentence: str) -> None:
         """Tell the client what is being prepared, or once it runs, what a stage has to say."""

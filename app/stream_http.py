@@ -1,14 +1,13 @@
 """What a WHIP or WHEP request must bring along, and the status for one that does not.
 
-Apart from the routes, so that another kind of authorization can take the place of `check_bearer`.
+Who may ask at all is decided before the routes: `login.py` and `guard.py`.
 """
 
 from __future__ import annotations
 
-import hmac
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fastapi import Request
 from fastapi.responses import JSONResponse
@@ -39,27 +38,6 @@ def is_open_to(server: ServerSettings) -> Callable[[str, str], bool]:
         return here and ("*" in origins or origin.lower() in origins)
 
     return is_open
-
-
-def check_bearer(authorization: str, token: str) -> None:
-    """Raise Refused (401) unless the header carries `token` (RFC 6750, 2.1 and 3); no token lets all in."""
-    if not token:
-        return
-    scheme, _, given = authorization.partition(" ")
-    if scheme.lower() != "bearer" or not given.strip():
-        challenge, said = 'Bearer realm="vitascope"', "This needs a token."
-    elif not hmac.compare_digest(given.strip().encode(), token.encode()):
-        challenge, said = 'Bearer realm="vitascope", error="invalid_token"', "The token is not the right one."
-    else:
-        return
-    hint = "Send the server's token as a bearer token."
-    raise Refused(401, said, hint, WWW_Authenticate=challenge)
-
-
-def token_of(server: ServerSettings) -> str:
-    """Return server.token in plain, or ""."""
-    token: Any = getattr(server, "token", None)
-    return str(token.get_secret_value() if hasattr(token, "get_secret_value") else token or "")
 
 
 async def body(request: Request, kind: str) -> str:

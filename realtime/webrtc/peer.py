@@ -6,7 +6,6 @@ It lives on the event loop that called `answer`.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from typing import Any
 
@@ -32,7 +31,7 @@ from .offer import OFFER_HINT, SDP_ERRORS, Codec, check_offer, fingerprints, has
 from .ports import hold_to, relay_troubles
 from .sounds import SoundIn, SoundTrack
 from .tracks import PaintedTrack, VideoIn
-from .trickle import MAX_CANDIDATES, RestartRefused, bundle, parse_fragment, ufrags
+from .trickle import MAX_CANDIDATES, add_candidates, parse_fragment
 from .ways import RELAY_HINT, configuration, no_way, packets_in
 
 log = logging.getLogger(__name__)
@@ -130,26 +129,10 @@ class Peer:
         Those past the first 64 are passed over: each makes this machine send to an address that a stranger
         chose. Raises UnsupportedMedia for what is no fragment, RestartRefused for a restart of ICE.
         """
-        from aiortc.sdp import candidate_from_sdp
-
         read = parse_fragment(fragment)
         if self._pc is None or self._closing is not None:
             raise SessionError("This connection was closed.", hint="Start a new one.", permanent=True)
-        if read.ufrag and read.ufrag not in ufrags(self._offer):
-            raise RestartRefused(
-                "ICE cannot be restarted here; the connection goes on as it was.",
-                hint="End it with DELETE and offer anew.",
-            )
-        shared = bundle(self._offer)
-        room = MAX_CANDIDATES - self._trickled
-        for mid, text in read.candidates[: max(room, 0)]:
-            self._trickled += 1
-            candidate = candidate_from_sdp(text)
-            candidate.sdpMid = shared[0] if mid in shared or (not mid and shared) else mid
-            if candidate.protocol.lower() == "udp":
-                # aiortc raises for candidates after the last; others it cannot use are passed over.
-                with contextlib.suppress(ValueError):
-                    await self._pc.addIceCandidate(candidate)
+        self._trickled += await add_candidates(self._pc, self._offer, read, MAX_CANDIDATES - self._trickled)
 
     def send(self, event: dict[str, Any]) -> None:
         """Send an event over the data channel, from any thread; until it is open the newest 16 wait."""

@@ -7,7 +7,11 @@ is refused and the connection left as it is.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
+
+from aiortc import RTCPeerConnection
+from aiortc.sdp import candidate_from_sdp
 
 from realtime.core.errors import UnsupportedMedia
 
@@ -71,3 +75,24 @@ def bundle(sdp: str) -> list[str]:
     """Return the mids that share one transport, which is the first one's (RFC 9143)."""
     match = re.search(r"^a=group:BUNDLE (.+?)\r?$", sdp, re.MULTILINE)
     return match[1].split() if match else []
+
+
+async def add_candidates(pc: RTCPeerConnection, offer_sdp: str, read: Fragment, room: int) -> int:
+    """Give the first `room` candidates to a connection that answered `offer_sdp`; return how many it had.
+
+    Candidates that aiortc cannot use are passed over (RFC 9725, 4.3.2). Raises RestartRefused.
+    """
+    if read.ufrag and read.ufrag not in ufrags(offer_sdp):
+        raise RestartRefused(
+            "ICE cannot be restarted here; the connection goes on as it was.",
+            hint="End it with DELETE and offer anew.",
+        )
+    shared = bundle(offer_sdp)
+    taken = read.candidates[: max(room, 0)]
+    for mid, text in taken:
+        candidate = candidate_from_sdp(text)
+        candidate.sdpMid = shared[0] if shared and (mid in shared or not mid) else mid
+        if candidate.protocol.lower() == "udp":
+            with suppress(ValueError):  # it came after the last, or is no address
+                await pc.addIceCandidate(candidate)
+    return len(taken)
