@@ -75,9 +75,11 @@ class SocketLink:
         self._on_loop(lambda: self.out.post(text))
 
     def resize(self, size_px: int | None) -> None:
-        """Cut incoming pictures to another size from the next one on."""
-        if self._pictures is not None:
-            self._pictures.intake = Intake(size_px)
+        """Cut incoming pictures to another size from the next one on, and tell the client."""
+        intake = Intake(size_px)
+        if self._pictures is not None and self._pictures.intake != intake:
+            self._pictures.intake = intake
+            self.send({"type": "size", "size_px": size_px})
 
     def stats(self) -> LinkStats:
         """Return the figures of now."""
@@ -211,6 +213,8 @@ class SocketLink:
         self.codec = CODECS[known[0]]
         self._greeted.set()
         self.send({"type": "path", "path": self.path, "codec": known[0]})
+        if self._pictures is not None:
+            self.send({"type": "size", "size_px": self._pictures.intake.size_px})
         self._set_state("connected")
 
     def _take(self, packet: Packet) -> None:

@@ -105,7 +105,14 @@ def session_of(site: Served, page: Page) -> Any:
 def test_the_camera_comes_back_over_the_socket(
     browser: Browser, site: Served, query: str, words: str
 ) -> None:
+    sizes = set()
+
+    def sent(data: str | bytes) -> None:
+        if isinstance(data, bytes) and (packet := unpack(data)).kind is Kind.PICTURE and packet.seq > 20:
+            sizes.add((packet.width_px, packet.height_px))
+
     with opened(browser, f"{site.url}/?path=websocket{query}") as page:
+        page.on("websocket", lambda socket: socket.on("framesent", sent))
         go_live(page)
         path(page, words)
         page.wait_for_function("window.vitascope.video.currentTime > 0.5 || window.vitascope.stats.fps > 5")
@@ -113,6 +120,7 @@ def test_the_camera_comes_back_over_the_socket(
         assert min(red, blue) > green + 60, "the fake camera is green, so its inversion is not"
         expect(page.locator('[data-fact="rtt"]')).to_have_text(re.compile(r"^\d+ ms$"))
         assert page.evaluate("window.vitascope.stats.path") == "websocket"
+        assert sizes == {(256, 256)}, "no more is sent than the painter takes"
         page.locator("[data-do=stop]").click()
         reach(page, "idle")
 

@@ -143,7 +143,9 @@ async def test_a_stamp_is_of_the_arrival_and_carries_the_senders_time() -> None:
         stamp = studio.frames[0].stamp
         assert stamp.time_s == pytest.approx(7 / 30, abs=1e-4)
         assert studio.frames[0].pixels.shape == (64, 64, 3)
+        assert {"type": "size", "size_px": 64} in client.events
         link.resize(32)
+        await client.until(lambda: {"type": "size", "size_px": 32} in client.events)
         data, is_key = stream(PictureEncoder(Codec.H264), 8)
         await client.send(data, 8, is_key=is_key)
         await studio.until(lambda: len(studio.frames) == 2)
