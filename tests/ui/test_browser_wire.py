@@ -50,7 +50,7 @@ def site() -> Iterator[Served]:
 
 
 @contextmanager
-def opened(browser: Browser, url: str, *, udp: bool = False) -> Iterator[Page]:
+def opened(browser: Browser, url: str, *, udp: bool = False, lacks: tuple[str, ...] = ()) -> Iterator[Page]:
     """Open the page at `url`; no exception may be thrown in it."""
     context = browser.new_context(viewport={"width": 1280, "height": 860})
     page = context.new_page()
@@ -59,6 +59,8 @@ def opened(browser: Browser, url: str, *, udp: bool = False) -> Iterator[Page]:
     page.on("pageerror", lambda error: faults.append(str(error)))
     if not udp:
         page.add_init_script(NO_UDP)
+    if lacks:
+        page.add_init_script("\n".join(f"delete window.{name};" for name in lacks))
     page.goto(url)
     reach(page, "idle")
     try:
@@ -123,6 +125,28 @@ def test_the_camera_comes_back_over_the_socket(
         assert sizes == {(256, 256)}, "no more is sent than the painter takes"
         page.locator("[data-do=stop]").click()
         reach(page, "idle")
+
+
+LACKS = {
+    "no breakout box": ("MediaStreamTrackProcessor", "MediaStreamTrackGenerator"),
+    "no WebCodecs": ("VideoEncoder", "VideoDecoder", "VideoFrame", "MediaStreamTrackProcessor",
+                     "MediaStreamTrackGenerator", "AudioEncoder", "AudioDecoder"),
+    "no WebRTC": ("RTCPeerConnection",),
+}  # fmt: skip
+"""What other browsers do not have; the first is how Firefox is."""
+
+
+@pytest.mark.parametrize("lack", LACKS)
+def test_a_browser_that_lacks_something_gets_its_picture_too(
+    browser: Browser, site: Served, lack: str
+) -> None:
+    with opened(browser, f"{site.url}/?path=websocket", udp=True, lacks=LACKS[lack]) as page:
+        go_live(page)
+        path(page, "WebSocket JPEG" if lack == "no WebCodecs" else "WebSocket H.264")
+        counted(page)
+        page.wait_for_function("window.shown > 10")
+        red, green, blue = colour(page)
+        assert min(red, blue) > green + 60
 
 
 def test_without_udp_there_is_a_picture_within_three_seconds_also_far_away(

@@ -354,6 +354,22 @@ async def test_a_stream_of_rubbish_is_ended() -> None:
         assert client.closed == UNSUPPORTED
 
 
+async def test_a_flood_of_small_messages_is_ended() -> None:
+    clock = ManualClock()
+    async with linked(Studio(clock=clock)) as (client, _):
+        await client.until(lambda: client.events)
+        for _ in range(2):
+            for seq in range(link_module.MOST_PER_S - 10):
+                await client.end.send(pack(Packet(Kind.ACK, seq=seq)))
+            clock.advance(ms=1001)
+        assert client.closed is None
+        for seq in range(link_module.MOST_PER_S + 1):
+            if client.closed is None:
+                await client.end.other.incoming.put(pack(Packet(Kind.ACK, seq=seq)))
+        await client.until(lambda: client.closed is not None)
+        assert client.closed == POLICY
+
+
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.one_of(st.binary(max_size=60), st.text(max_size=40)), min_size=1, max_size=6))
 def test_no_message_is_a_fault_in_the_program(
