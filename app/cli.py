@@ -143,7 +143,8 @@ def _read(options: argparse.Namespace, extra: Sequence[tuple[str, Any]] = ()) ->
     if options.debug:
         flags.append(("log.level", "debug"))
     read = read_settings(file=options.config, flags=flags)
-    logs.set_up(read.settings.log.level, as_json=read.settings.log.as_json)
+    log = read.settings.log
+    logs.set_up(log.level, as_json=log.as_json, hide=log.private)
     return read
 
 

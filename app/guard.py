@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 import json
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -67,6 +68,7 @@ class Guard:
         *,
         bound_to: str,
         allowed: Sequence[str] = (),
+        is_open_to: Callable[[str, str], bool] = lambda path, origin: False,
         upload_path: str,
         max_upload_bytes: int,
         outside: Outside | None = None,
@@ -74,6 +76,7 @@ class Guard:
         self._app = app
         self._bound_to = bound_to
         self._allowed = tuple(allowed)
+        self._is_open_to = is_open_to
         self._upload_path = upload_path
         self._max_upload_bytes = max_upload_bytes
         self._outside = outside or Outside()
@@ -102,15 +105,16 @@ class Guard:
 
     def _refusal(self, scope: Scope, method: str, headers: Mapping[str, str]) -> str:
         host, origin = headers.get("host", ""), headers.get("origin", "")
+        fetch_site = headers.get("sec-fetch-site", "")
+        if origin and self._is_open_to(scope["path"], origin):
+            origin = fetch_site = ""
         bound_to, allowed = self._bound_to, self._allowed
         if self._outside.is_at_door(scope):
             # There a stranger chooses the headers: only the public link's own name is let in.
             bound_to, allowed = "", tuple(self._outside.hosts)
             if not self._outside.knows(host):
                 return "This is not the address of the public link."
-        return refusal(
-            method, host, origin, headers.get("sec-fetch-site", ""), bound_to=bound_to, allowed=allowed
-        )
+        return refusal(method, host, origin, fetch_site, bound_to=bound_to, allowed=allowed)
 
     async def _limited(self, scope: Scope, receive: Receive, send: Send, said: str, limit: int) -> None:
         hint = f"At most {limit // 1_048_576} MB are taken here."
@@ -130,14 +134,15 @@ class Guard:
 
         async def noted(message: MutableMapping[str, Any]) -> None:
             nonlocal begun
+            if seen > limit and not begun:
+                return  # what a route makes of a body that was broken off
             begun = True
             await send(message)
 
-        try:
+        with suppress(_TooLarge):
             await self._app(scope, counted, noted)
-        except _TooLarge:
-            if not begun:
-                await answer_error(send, 413, "The request is too large.", hint, "TooLarge")
+        if seen > limit and not begun:
+            await answer_error(send, 413, "The request is too large.", hint, "TooLarge")
 
 
 class _TooLarge(Exception):

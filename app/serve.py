@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 from realtime.core.errors import ConfigError
 
 from .layers import PRESETS, Read
+from .login import warning
+from .logs import catch_threads
 from .settings import Settings
 from .share import open_soon, own_door
 
@@ -106,7 +108,12 @@ def serve(read: Read) -> int:
     settings = read.settings
     check_port(settings.server.host, settings.server.port)
     print(banner(read), flush=True)
+    server = settings.server
+    has_word = bool(server.password.get_secret_value() or server.token.get_secret_value())
+    if says := warning(server.host, has_word=has_word):
+        print(f"  WARNING   {says}", flush=True)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
+    catch_threads()
     from .server import build_app
 
     app = build_app(settings)

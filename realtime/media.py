@@ -148,6 +148,19 @@ def to_video_frame(pixels: Pixels) -> av.VideoFrame:
     return frame
 
 
+def from_s16(piece: av.AudioFrame) -> npt.NDArray[np.float32]:
+    """Return the samples of decoded mono sound, (n,) in [-1, 1].
+
+    It is mixed down as "s16": libswresample lets "flt" grow by 3 dB, beyond 1 where both channels are loud.
+    """
+    return np.asarray(piece.to_ndarray()[0] / np.float32(32_768), np.float32)
+
+
+def to_s16(samples: npt.NDArray[np.float32]) -> npt.NDArray[np.int16]:
+    """Convert samples (n,) to what an encoder takes, (1, n); what is too loud is cut off."""
+    return np.clip(np.rint(samples * 32_768), -32_768, 32_767).astype(np.int16)[None]
+
+
 @dataclass(frozen=True, slots=True)
 class Intake:
     """Turn decoded pictures into `Frame`s of one size: one conversion a picture, on the caller's thread."""

@@ -1,4 +1,4 @@
-"""Media tracks of one peer: pumps that always drain what comes in, and the track that sends painted frames.
+"""Picture tracks of one peer: pumps that always drain what comes in, and the track that sends painted frames.
 
 A remote track that nobody reads grows without end in aiortc, so a pump does nothing but read, stamp and put.
 Conversion runs on a thread of its own, on the newest picture only; the event loop and its default executor
@@ -10,25 +10,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any, Generic, TypeVar
 
 import av
-import numpy as np
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 
 from realtime.core.channel import Channel, Drop
 from realtime.core.clock import Clock, ns_to_ticks
 from realtime.core.errors import ChannelClosed, ChannelFull, VitascopeError
-from realtime.core.frame import SPEECH_RATE_HZ, VIDEO_CLOCK, AudioChunk, Frame, Stamp
+from realtime.core.frame import VIDEO_CLOCK, Frame, Stamp
 from realtime.core.metrics import Histogram
 from realtime.media import Intake, frame_of, rate_of, to_video_frame
 from realtime.worker import Worker
 
 T = TypeVar("T")
-
-SOUND_PACKETS_HELD = 100
-"""2 s of 20 ms packets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,59 +105,6 @@ class VideoIn:
             await self.worker.stop()
 
 
-class SoundIn:
-    """Bring a remote sound track to `on_audio` as 16 kHz mono; with no `on_audio` only drain it."""
-
-    def __init__(
-        self,
-        track: MediaStreamTrack,
-        *,
-        source: str,
-        on_audio: Callable[[AudioChunk], object] | None,
-        on_error: Callable[[VitascopeError], None],
-        on_ended: Callable[[bool], None],
-        clock: Clock,
-    ) -> None:
-        drop, room = (Drop.OLDEST, 1) if on_audio is None else (Drop.NEVER, SOUND_PACKETS_HELD)
-        channel: Channel[Arrival[av.AudioFrame]] = Channel(
-            f"{source}.sound", capacity=room, drop=drop, clock=clock
-        )
-        self._on_audio = on_audio
-        self._resampler = av.AudioResampler(format="flt", layout="mono", rate=SPEECH_RATE_HZ)
-        self._seq = 0
-        self._next: int | None = None
-        self.pump: Pump[av.AudioFrame] = Pump(track, channel, source, clock)
-        self.worker = None
-        if on_audio is not None:
-            self.worker = Worker(f"sound-{source}", channel, self._resample, on_error, on_ended)
-
-    def _resample(self, arrival: Arrival[av.AudioFrame]) -> None:
-        assert self._on_audio is not None
-        due = round(arrival.stamp.pts * arrival.stamp.time_base * SPEECH_RATE_HZ)
-        if (
-            self._next is None or abs(due - self._next) > SPEECH_RATE_HZ // 20
-        ):  # the start, or packets were lost
-            self._next = due
-        for piece in self._resampler.resample(arrival.sample):
-            samples = np.ascontiguousarray(piece.to_ndarray()[0], np.float32)
-            stamp = Stamp(
-                arrival.stamp.source,
-                self._seq,
-                self._next,
-                Fraction(1, SPEECH_RATE_HZ),
-                arrival.stamp.captured_ns,
-            )
-            self._seq += 1
-            self._next += len(samples)
-            self._on_audio(AudioChunk(stamp, samples, SPEECH_RATE_HZ))
-
-    async def stop(self) -> None:
-        """End the pump, then the worker."""
-        await self.pump.stop()
-        if self.worker is not None:
-            await self.worker.stop()
-
-
 class PaintedTrack(MediaStreamTrack):
     """Send what comes out of a channel of `Frame`s (or of `Result`s that hold one).
 
@@ -173,11 +115,19 @@ class PaintedTrack(MediaStreamTrack):
 
     kind = "video"
 
-    def __init__(self, channel: Channel[Any], *, clock: Clock, age_ms: Histogram | None = None) -> None:
+    def __init__(
+        self,
+        channel: Channel[Any],
+        *,
+        clock: Clock,
+        age_ms: Histogram | None = None,
+        on_sent: Callable[[float], object] | None = None,
+    ) -> None:
         super().__init__()
         self._channel = channel
         self._clock = clock
         self._age_ms = age_ms
+        self._on_sent = on_sent
         self._begin_ns: int | None = None
         self._last = -1
         self.sent = 0
@@ -200,8 +150,11 @@ class PaintedTrack(MediaStreamTrack):
             self._begin_ns = now_ns
         self._last = max(self._last + 1, ns_to_ticks(now_ns - self._begin_ns, VIDEO_CLOCK))
         picture.pts, picture.time_base = self._last, VIDEO_CLOCK
+        age_ms = frame.stamp.age_ms(now_ns)
         if self._age_ms is not None:
-            self._age_ms.observe(frame.stamp.age_ms(now_ns))
+            self._age_ms.observe(age_ms)
+        if self._on_sent is not None:
+            self._on_sent(age_ms)
         self.sent += 1
         self.last_stamp = frame.stamp
         return picture

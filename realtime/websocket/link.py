@@ -55,7 +55,7 @@ class SocketLink:
     def __init__(self, socket: Socket, ends: Ends, *, bounds: Bounds | None = None) -> None:
         self.state = "new"
         self.codec = Codec.NONE
-        self.out = Sender(socket, ends.name, ends.clock, Pace(bounds))
+        self.out = Sender(socket, ends.name, ends.clock, Pace(bounds), ends.on_sent)
         self._socket = socket
         self._ends = ends
         self._clock = ends.clock

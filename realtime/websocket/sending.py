@@ -33,7 +33,14 @@ SMALL_HELD = 256
 class Sender:
     """Send over one socket, on one loop. `post` is for small messages; the coroutines run until cancelled."""
 
-    def __init__(self, socket: Socket, name: str, clock: Clock, pace: Pace) -> None:
+    def __init__(
+        self,
+        socket: Socket,
+        name: str,
+        clock: Clock,
+        pace: Pace,
+        on_sent: Callable[[float], object] | None = None,
+    ) -> None:
         self.pace = pace
         self.frames = 0
         """Pictures sent."""
@@ -42,6 +49,7 @@ class Sender:
         self.wants_key = False
         """Set when the other side cannot decode without a key picture."""
         self.age_ms = Histogram(f"{name}_age_at_send_ms")
+        self._on_sent = on_sent
         self._socket = socket
         self._clock = clock
         self._begun_ns = clock.now_ns()
@@ -92,7 +100,10 @@ class Sender:
             size = made.width_px, made.height_px
             message = pack(Packet(Kind.PICTURE, codec, self.frames, pts_us, made.data, made.is_key, *size))
             now_ns = self._clock.now_ns()
-            self.age_ms.observe(frame.stamp.age_ms(now_ns))
+            age_ms = frame.stamp.age_ms(now_ns)
+            self.age_ms.observe(age_ms)
+            if self._on_sent is not None:
+                self._on_sent(age_ms)
             self.pace.sent(self.frames, len(message), made.is_key, now_ns)
             self.frames += 1
             await self._send(message)

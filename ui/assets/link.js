@@ -4,25 +4,32 @@ const RACE_MS = 2000; // WebRTC has so long to connect before the WebSocket star
 const RESUME_MS = 18000; // the server keeps a lost session for 20 s
 const BACK_OFF_MS = [0, 500, 1000, 2000, 4000];
 
+function iceWays(told) {
+  return { iceServers: told.ice_servers || [], iceTransportPolicy: told.ice_transport_policy || "all" };
+}
+
 class Link {
-  // on: {session(made), picture(stream), path(words), event(object), round(figures), away(), back(), lost(trouble)}
+  // on: {queued(place), session(made), picture(stream), path(words), event(object), round(figures), away(), back(),
+  // lost(trouble)}
   constructor(on) {
     this.on = on;
     this.id = "";
+    this.ticket = ""; // while it waits in the queue
     this.isClosed = false;
     this.rtc = this.wire = this.shown = null; // `shown`: the path whose picture is seen
     this.hasShown = this.hasShownWire = false;
     this.losses = 0; // tries to come back since the picture was last seen
     this.lostMs = 0;
+    this.voice = null; // the microphone's track
     this.wanted = new URLSearchParams(location.search).get("path"); // "webrtc" or "websocket", for tests
   }
 
   async open(source, settings, camera) {
     if (!window.RTCPeerConnection && !window.WebSocket) throw noWebRtcTrouble();
     this.camera = camera;
-    const made = await post("sessions", { source, settings }, source.kind);
+    const made = await takeSession({ source, settings }, source.kind, this);
     this.id = made.id;
-    this.iceServers = made.ice_servers || [];
+    this.ways = iceWays(made);
     if (this.isClosed) {
       this._tellClosed();
       throw new Gone();
@@ -38,6 +45,19 @@ class Link {
     if (this.rtc) await this.rtc.replace(camera);
   }
 
+  // Sends a microphone's track from now on; null sends nothing.
+  async speak(track) {
+    this.voice = track;
+    if (this.wire) this.wire.speak(track);
+    if (this.rtc) await this.rtc.speak(track);
+  }
+
+  // Changes settings of the session that are the page's own.
+  set(settings) {
+    const path = this.shown || this.rtc || this.wire;
+    if (path) path.say({ type: "settings", settings });
+  }
+
   close() {
     if (this.isClosed) return;
     this.isClosed = true;
@@ -48,8 +68,9 @@ class Link {
   }
 
   _tellClosed() {
-    if (!this.id) return;
-    const path = new URL(`sessions/${encodeURIComponent(this.id)}/close`, API);
+    if (!this.id && !this.ticket) return;
+    const what = this.id ? `sessions/${encodeURIComponent(this.id)}` : `tickets/${encodeURIComponent(this.ticket)}`;
+    const path = new URL(`${what}/close`, API);
     if (!navigator.sendBeacon || !navigator.sendBeacon(path))
       fetch(path, { method: "POST", keepalive: true }).catch(() => {});
   }
@@ -66,7 +87,7 @@ class Link {
   }
 
   _startRtc() {
-    const rtc = (this.rtc = new Rtc(this.id, this.camera, this.iceServers, {
+    const rtc = (this.rtc = new Rtc(this.id, this.camera, this.voice, this.ways, {
       ...this._hearing(() => rtc),
       up: () => {
         this._connected();
@@ -80,7 +101,7 @@ class Link {
 
   _startWire() {
     if (this.isClosed || this.wire || (this.rtc && this.rtc.isUp)) return;
-    const wire = (this.wire = new Wire(this.id, this.camera, {
+    const wire = (this.wire = new Wire(this.id, this.camera, this.voice, {
       ...this._hearing(() => wire),
       picture: (stream, codec) => {
         this._connected();
@@ -149,7 +170,16 @@ class Link {
     const wait = BACK_OFF_MS[Math.min(this.losses, BACK_OFF_MS.length - 1)];
     this.losses += 1;
     clearTimeout(this.again);
-    this.again = setTimeout(() => !this.isClosed && this._race(), wait);
+    this.again = setTimeout(() => this._again(), wait);
+  }
+
+  // The login for a TURN server may have run out meanwhile.
+  async _again() {
+    const path = new URL(`sessions/${encodeURIComponent(this.id)}/ice`, API);
+    const answer = await fetch(path).then((one) => (one.ok ? one.json() : null)).catch(() => null);
+    if (this.isClosed) return;
+    if (answer) this.ways = iceWays(answer);
+    this._race();
   }
 
   _lose(trouble) {

@@ -5,14 +5,14 @@ const BEAT_MS = 1000;
 
 class Rtc {
   // on: {up(), picture(stream), event(object), round(figures), gone(trouble)}; `trouble` is why, null for a plain loss.
-  constructor(id, camera, iceServers, on) {
+  constructor(id, camera, voice, ways, on) {
     this.on = on;
     this.path = `sessions/${encodeURIComponent(id)}/offer`;
     this.isClosed = false;
     this.isUp = false;
     this.isSpeaking = false; // the server has begun to send figures
     this.heardMs = 0;
-    const pc = (this.pc = new RTCPeerConnection({ iceServers }));
+    const pc = (this.pc = new RTCPeerConnection(ways));
     pc.ontrack = (event) => this._take(event);
     pc.onconnectionstatechange = () => this._follow();
     this.control = pc.createDataChannel("control");
@@ -25,6 +25,9 @@ class Rtc {
     } else {
       pc.addTransceiver("video", { direction: "recvonly" });
     }
+    // Both ways from the start, with nothing to send: turning sound on then needs no new negotiation.
+    this.voice = pc.addTransceiver("audio", { direction: "sendrecv" }).sender;
+    if (voice) this.speak(voice);
     this._open().catch((trouble) => this._lose(trouble));
   }
 
@@ -42,6 +45,15 @@ class Rtc {
 
   async replace(camera) {
     if (this.sender) await this.sender.replaceTrack(camera.getVideoTracks()[0]);
+  }
+
+  // Sends a microphone's track from now on; null sends nothing.
+  async speak(track) {
+    if (!this.isClosed) await this.voice.replaceTrack(track);
+  }
+
+  say(event) {
+    if (this.control.readyState === "open") this.control.send(JSON.stringify(event));
   }
 
   close() {
@@ -63,6 +75,7 @@ class Rtc {
 
   _take(event) {
     const { track } = event;
+    if (track.kind !== "video") return; // sound is a track of the pictures' stream
     if ("jitterBufferTarget" in event.receiver) event.receiver.jitterBufferTarget = 0;
     const stream = event.streams[0] || new MediaStream([track]);
     const tell = () => !this.isClosed && this.on.picture(stream);
@@ -98,8 +111,7 @@ class Rtc {
   }
 
   async _beat() {
-    if (this.control.readyState === "open")
-      this.control.send(JSON.stringify({ type: "ping", sent_ms: Math.round(performance.now()) }));
+    this.say({ type: "ping", sent_ms: Math.round(performance.now()) });
     if (this.isSpeaking && performance.now() - this.heardMs > SILENT_MS) return this._lose(null);
     const found = await this.pc.getStats();
     if (this.isClosed) return;

@@ -86,6 +86,7 @@ class Screen {
   }
 
   play(video, stream) {
+    if (video.srcObject === stream) return; // told again for the stream's sound
     video.srcObject = stream;
     if (stream) video.play().catch(() => {}); // a newer stream took its place, or the page is in the background
   }

@@ -1,79 +1,58 @@
-// Sound of a Wire, both ways, as Opus.
-const SOUND_AHEAD_S = 0.06;
+// The microphone and the loudspeaker: both off until the person turns them on, and shown as they are.
+const MICROPHONE = { echoCancellation: true, noiseSuppression: true, autoGainControl: true };
 
-class SoundOut {
-  constructor(track, send) {
-    this.seq = 0;
-    this.send = send;
-    this.reader = new MediaStreamTrackProcessor({ track }).readable.getReader();
-    this._read();
-  }
-
-  async _read() {
-    for (;;) {
-      const { value, done } = await this.reader.read().catch(() => ({ done: true }));
-      if (done) return;
-      if (!this.isClosed) this._encode(value);
-      value.close();
-    }
-  }
-
-  _encode(data) {
-    if (!this.encoder) {
-      this.encoder = new AudioEncoder({ output: (chunk) => this._made(chunk), error: () => this.close() });
-      const { sampleRate, numberOfChannels } = data;
-      this.encoder.configure({ codec: "opus", sampleRate, numberOfChannels, bitrate: 32000 });
-    }
-    if (this.encoder.state === "configured" && this.encoder.encodeQueueSize < 10) this.encoder.encode(data);
-  }
-
-  _made(chunk) {
-    const head = { kind: KIND.sound, codec: CODEC.opus, seq: this.seq++, isKey: true };
-    const message = packed({ ...head, pts: chunk.timestamp, size: chunk.byteLength });
-    chunk.copyTo(new Uint8Array(message, HEADER_BYTES));
-    this.send(message);
-  }
-
-  close() {
-    this.isClosed = true;
-    this.reader.cancel().catch(() => {});
-    if (this.encoder && this.encoder.state !== "closed") this.encoder.close();
+async function openMicrophone() {
+  if (!navigator.mediaDevices || !navigator.mediaDevices.getUserMedia) throw insecureTrouble();
+  try {
+    return await navigator.mediaDevices.getUserMedia({ audio: MICROPHONE, video: false });
+  } catch (error) {
+    throw microphoneTrouble(error);
   }
 }
 
-// Adds a sound track to `stream` and plays packets into it, a little ahead of time against their unevenness.
-class SoundIn {
-  constructor(stream) {
-    this.context = new AudioContext({ sampleRate: 48000, latencyHint: "interactive" });
-    this.target = this.context.createMediaStreamDestination();
-    stream.addTrack(this.target.stream.getAudioTracks()[0]);
-    this.due = 0;
-    this.decoder = new AudioDecoder({ output: (data) => this._play(data), error: () => this.close() });
-    this.decoder.configure({ codec: "opus", sampleRate: 48000, numberOfChannels: 1 });
+class Sound {
+  constructor(view) {
+    this.view = view;
+    this.microphone = null;
+    this.isLoud = false;
   }
 
-  take(packet) {
-    if (this.decoder.state !== "configured") return;
-    this.decoder.decode(new EncodedAudioChunk({ type: "key", timestamp: packet.pts, data: packet.payload }));
+  // Shows the switches that are of use with a source: what the pattern says, nobody can hear.
+  offer(kind) {
+    this.view.find('[data-do="microphone"]').hidden = kind !== "webrtc";
+    this.view.find('[data-do="speaker"]').hidden = kind === "pattern";
   }
 
-  _play(data) {
-    const samples = new Float32Array(data.numberOfFrames);
-    data.copyTo(samples, { planeIndex: 0, format: "f32-planar" });
-    const buffer = this.context.createBuffer(1, samples.length, data.sampleRate);
-    data.close();
-    buffer.copyToChannel(samples, 0);
-    const now = this.context.currentTime;
-    if (this.due < now || this.due > now + 5 * SOUND_AHEAD_S) this.due = now + SOUND_AHEAD_S;
-    const player = this.context.createBufferSource();
-    player.buffer = buffer;
-    player.connect(this.target);
-    player.start(this.due);
-    this.due += buffer.duration;
+  // Asks for the microphone and sends it over `link`, or lets go of it.
+  async turnMicrophone(link, isStill) {
+    if (this.microphone) return this.letGo(link);
+    const opened = await openMicrophone();
+    if (!isStill()) return opened.getTracks().forEach((track) => track.stop());
+    this.microphone = opened;
+    const [track] = opened.getAudioTracks();
+    track.addEventListener("ended", () => this.microphone === opened && this.letGo(link));
+    await link.speak(track);
+    this._press("microphone", true);
   }
 
-  close() {
-    if (this.decoder.state !== "closed") this.decoder.close();
-    this.context.close().catch(() => {});
+  letGo(link) {
+    if (this.microphone) this.microphone.getTracks().forEach((track) => track.stop());
+    this.microphone = null;
+    if (link) link.speak(null);
+    this._press("microphone", false);
+  }
+
+  turnSpeaker(link) {
+    this.isLoud = !this.isLoud;
+    this.view.painted.muted = !this.isLoud;
+    if (this.isLoud) this.view.painted.play().catch(() => {}); // the browser may have paused what it could not play
+    if (link) link.set({ sound: this.isLoud });
+    this._press("speaker", this.isLoud);
+  }
+
+  _press(name, isOn) {
+    const button = this.view.find(`[data-do="${name}"]`);
+    button.setAttribute("aria-pressed", String(isOn));
+    button.title = `${button.getAttribute("aria-label")}: ${isOn ? "on" : "off"}`;
   }
 }

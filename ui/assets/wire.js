@@ -37,8 +37,9 @@ function unpacked(message) {
 
 class Wire {
   // on: {picture(stream, codec), event(object), round(figures), gone(isOver)}; isOver: the session has ended.
-  constructor(id, camera, on) {
+  constructor(id, camera, microphone, on) {
     this.on = on;
+    this.microphone = microphone;
     this.isClosed = false;
     this.isUp = false;
     this.heard = performance.now();
@@ -63,19 +64,25 @@ class Wire {
     });
     this.say({ type: "hello", takes: this.codecs });
     this.replace(camera);
+    this.speak(this.microphone);
   }
 
-  // Sends this camera's picture, and its sound if it has any, from now on.
+  // Sends this camera's picture from now on.
   replace(camera) {
     if (!this.isUp || this.isClosed) return;
     if (this.out) this.out.close();
-    if (this.voice) this.voice.close();
     const [track] = camera ? camera.getVideoTracks() : [];
-    const [sound] = camera ? camera.getAudioTracks() : [];
-    const send = (message) => this.send(message);
-    this.out = track ? new PictureOut(track, this.codecs[0], send, this.out) : null;
+    this.out = track ? new PictureOut(track, this.codecs[0], (message) => this.send(message), this.out) : null;
     if (this.out) this.out.side = this.side;
-    this.voice = sound && window.AudioEncoder && window.MediaStreamTrackProcessor ? new SoundOut(sound, send) : null;
+  }
+
+  // Sends a microphone's track from now on; null sends nothing.
+  speak(track) {
+    this.microphone = track;
+    if (!this.isUp || this.isClosed) return;
+    if (this.voice) this.voice.close();
+    const isAble = window.AudioEncoder && window.MediaStreamTrackProcessor;
+    this.voice = track && isAble ? new SoundOut(track, (message) => this.send(message)) : null;
   }
 
   send(message) {

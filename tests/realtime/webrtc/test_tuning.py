@@ -14,7 +14,7 @@ from aiortc.jitterbuffer import JitterFrame
 from realtime.media import to_video_frame
 from realtime.sources.pattern import pattern_picture
 from realtime.webrtc import tuning
-from realtime.webrtc.buffers import PromptJitterBuffer, RepeatingNacks
+from realtime.webrtc.buffers import PromptJitterBuffer, PromptSoundBuffer, RepeatingNacks
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +26,8 @@ def test_the_installed_aiortc_takes_every_change() -> None:
     results = tuning.apply()
     assert [r.name for r in results if not r.done] == [], [r.why for r in results if not r.done]
     assert {r.name for r in results} == {
-        "receiver", "nacks", "x264", "vp8_threads", "bit_rates", "own_executor", "lonely_host",
+        "receiver", "sound", "nacks", "x264", "opus",
+        "vp8_threads", "bit_rates", "own_executor", "rsa_peers", "lonely_host",
     }  # fmt: skip
     assert tuning.apply() is results  # once a process
 
@@ -34,6 +35,14 @@ def test_the_installed_aiortc_takes_every_change() -> None:
 def test_receivers_are_made_of_our_parts() -> None:
     assert rtcrtpreceiver.JitterBuffer is PromptJitterBuffer
     assert rtcrtpreceiver.NackGenerator is RepeatingNacks
+
+
+async def test_sound_is_received_into_a_buffer_that_holds_nothing_back() -> None:
+    pc = aiortc.RTCPeerConnection()
+    sound, pictures = (pc.addTransceiver(kind).receiver for kind in ("audio", "video"))
+    assert type(sound._RTCRtpReceiver__jitter_buffer) is PromptSoundBuffer
+    assert type(pictures._RTCRtpReceiver__jitter_buffer) is PromptJitterBuffer
+    await pc.close()
 
 
 def encode(encoder: object, seq: int, *, key: bool = False) -> tuple[list[bytes], int]:
