@@ -117,7 +117,8 @@ def test_the_camera_comes_back_over_the_socket(
         page.on("websocket", lambda socket: socket.on("framesent", sent))
         go_live(page)
         path(page, words)
-        page.wait_for_function("window.vitascope.video.currentTime > 0.5 || window.vitascope.stats.fps > 5")
+        counted(page)
+        page.wait_for_function("window.shown > 40 && window.vitascope.stats.path")
         red, green, blue = colour(page)
         assert min(red, blue) > green + 60, "the fake camera is green, so its inversion is not"
         expect(page.locator('[data-fact="rtt"]')).to_have_text(re.compile(r"^\d+ ms$"))
@@ -249,7 +250,7 @@ def test_sound_is_made_and_heard_as_opus(browser: Browser, site: Served) -> None
         for seq, (data, at) in enumerate(SoundEncoder().encode(tone))
     ]
     with opened(browser, site.url) as page:
-        scripts = ("api.js", "pace.js", "picture_in.js", "picture_out.js", "sound.js", "wire.js")
+        scripts = ("api.js", "pace.js", "picture_in.js", "picture_out.js", "opus.js", "wire.js")
         page.add_script_tag(content="\n".join(panels.asset(name) for name in scripts))
         sent = page.evaluate(
             """async () => {
