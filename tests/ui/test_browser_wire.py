@@ -41,6 +41,7 @@ window.openUdp = () => held.forEach(([pc, candidate]) => pc.addIceCandidate({ ca
 """Neither side learns an address of the other, as where a firewall holds back UDP; `openUdp` tells one."""
 
 DELAY_S = 0.06
+RACE_MS = 2000
 
 
 @pytest.fixture(scope="module")
@@ -150,11 +151,10 @@ def test_a_browser_that_lacks_something_gets_its_picture_too(
         assert min(red, blue) > green + 60
 
 
-def test_without_udp_there_is_a_picture_within_three_seconds_also_far_away(
-    browser: Browser, site: Served
-) -> None:
-    with Relay(site.port, DELAY_S) as relay, opened(browser, relay.url) as page:
-        took_ms = page.evaluate(
+def start_ms(page: Page) -> float:
+    """Press Start and return how long it takes until the page is live."""
+    return float(
+        page.evaluate(
             """() => new Promise((resolve) => {
               const began = performance.now();
               const look = () => vitascope.state === "live" ? resolve(performance.now() - began)
@@ -163,8 +163,20 @@ def test_without_udp_there_is_a_picture_within_three_seconds_also_far_away(
               look();
             })"""
         )
-        path(page, "WebSocket H.264")
-        assert 2000 < took_ms < 3500  # 3 s, and half of one for a machine with other things to do
+    )
+
+
+def test_without_udp_there_is_a_picture_within_three_seconds_also_far_away(
+    browser: Browser, site: Served
+) -> None:
+    with Relay(site.port, DELAY_S) as relay:
+        with opened(browser, f"{relay.url}/?path=websocket") as page:
+            alone_ms = start_ms(page)
+        with opened(browser, relay.url) as page:
+            took_ms = start_ms(page)
+            path(page, "WebSocket H.264")
+    # A machine with other things to do is slower both times.
+    assert RACE_MS < took_ms < RACE_MS + max(1000, 3 * alone_ms)
 
 
 def test_webrtc_takes_over_when_it_connects_later(browser: Browser, site: Served) -> None:
