@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 
-from realtime.core.errors import VitascopeError
+from realtime.core.errors import SessionError, VitascopeError
 from realtime.link import Role
 from realtime.messages import error_event
 from realtime.websocket.link import SocketLink
@@ -32,8 +32,15 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+MOST_SOCKETS = 4
+"""Of one session: one is used, others are on their way out, or not ours."""
+TRY_LATER = 1013
 GONE = 1000
 """What a client is told when its session is over: it need not come back."""
+
+
+class TooMany(SessionError):
+    """Report that a session has as many sockets as it may."""
 
 
 class Bridge:
@@ -96,14 +103,17 @@ def add_wire(app: FastAPI, manager: SessionManager, loop: MediaLoop) -> None:
             session = manager.get(session_id)
             await loop.do(serve(session, Bridge(socket)))
         except VitascopeError as error:
+            code = TRY_LATER if isinstance(error, TooMany) else GONE
             with suppress(WebSocketDisconnect, RuntimeError):
                 await socket.send_text(json.dumps(error_event(error)))
-                await socket.close(GONE, error.message[:100])
+                await socket.close(code, error.message[:100])
 
 
 async def serve(session: Session, socket: Bridge) -> None:
     """Run a link of `session` over `socket` to its end, on the media loop. Raises SessionError."""
     with session_in_log(session.id):
+        if sum(held.path == SocketLink.path for held in session.links) >= MOST_SOCKETS:
+            raise TooMany("This session has enough sockets.", hint="Close another page of it.")
         ends = session.ends(Role.MAIN, SocketLink.path)
         link = SocketLink(socket, ends)
         session.join(ends, link)

@@ -24,7 +24,7 @@ from .intake import PicturesIn, SoundIn
 from .pace import Bounds, Pace
 from .sending import Sender
 from .socket import Socket, SocketClosed
-from .wire import GOING_AWAY, TOO_BIG, UNSUPPORTED, Codec, Kind, Packet, WireError, pack, unpack
+from .wire import GOING_AWAY, POLICY, TOO_BIG, UNSUPPORTED, Codec, Kind, Packet, WireError, pack, unpack
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +34,8 @@ SILENT_S = 5.0
 GREETING_S = 10.0
 """The first words must come within this time."""
 CLOSE_S = 2.0
+MOST_PER_S = 1000
+"""Messages of one client; pictures, sound and acknowledgements at their fastest are a quarter of this."""
 
 CODECS = {"h264": Codec.H264, "jpeg": Codec.JPEG}
 
@@ -75,9 +77,11 @@ class SocketLink:
         self._on_loop(lambda: self.out.post(text))
 
     def resize(self, size_px: int | None) -> None:
-        """Cut incoming pictures to another size from the next one on."""
-        if self._pictures is not None:
-            self._pictures.intake = Intake(size_px)
+        """Cut incoming pictures to another size from the next one on, and tell the client."""
+        intake = Intake(size_px)
+        if self._pictures is not None and self._pictures.intake != intake:
+            self._pictures.intake = intake
+            self.send({"type": "size", "size_px": size_px})
 
     def stats(self) -> LinkStats:
         """Return the figures of now."""
@@ -167,9 +171,15 @@ class SocketLink:
     # What comes in.
 
     async def _receive(self) -> None:
+        begun_ns, count = self._clock.now_ns(), 0
         while True:
             message = await self._socket.receive()
             self._heard_ns = self._clock.now_ns()
+            if self._heard_ns - begun_ns > NS_PER_S:
+                begun_ns, count = self._heard_ns, 0
+            count += 1
+            if count > MOST_PER_S:
+                raise WireError("The client sends too many messages.", hint="Keep the window.", code=POLICY)
             if isinstance(message, str):
                 self._hear(message)
             else:
@@ -211,6 +221,8 @@ class SocketLink:
         self.codec = CODECS[known[0]]
         self._greeted.set()
         self.send({"type": "path", "path": self.path, "codec": known[0]})
+        if self._pictures is not None:
+            self.send({"type": "size", "size_px": self._pictures.intake.size_px})
         self._set_state("connected")
 
     def _take(self, packet: Packet) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from app import logs
 from app.server import build_app
+from app.wire import MOST_SOCKETS, TRY_LATER
 from realtime.sources.mark import read_mark
 from realtime.sources.pattern import pattern_picture
 from realtime.websocket.pictures import PictureDecoder, PictureEncoder
@@ -134,6 +136,16 @@ def test_an_unknown_session_is_told_and_closed(http: TestClient) -> None:
         with pytest.raises(WebSocketDisconnect) as caught:
             socket.receive_text()
         assert caught.value.code == 1000
+
+
+def test_a_session_has_only_so_many_sockets(http: TestClient) -> None:
+    one = made(http, "pattern")
+    with ExitStack() as idle:
+        for _ in range(MOST_SOCKETS):
+            idle.enter_context(connected(http, one))
+        with connected(http, one) as socket:
+            assert "enough" in events_until(socket, "error")["message"]
+            assert closed_with(socket) == TRY_LATER
 
 
 def test_rubbish_closes_the_socket_and_not_the_session(http: TestClient) -> None:

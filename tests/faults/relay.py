@@ -8,13 +8,19 @@ from contextlib import suppress
 
 PIECE_BYTES = 16_384
 PIECES_HELD = 256
+NARROW_BYTES, NARROW_HELD = 1400, 24
+"""Pieces of a narrow path, and how many wait in front of it: some 34 kB."""
 
 
 class Relay:
-    """Listen on a free port and pass everything on to `port`, `delay_s` later each way. A context manager."""
+    """Listen on a free port and pass everything on to `port`, `delay_s` later each way. A context manager.
 
-    def __init__(self, port: int, delay_s: float = 0.0) -> None:
+    `bits_per_s` is what one connection carries each way; in front of it some kB may wait.
+    """
+
+    def __init__(self, port: int, delay_s: float = 0.0, bits_per_s: float | None = None) -> None:
         self.delay_s = delay_s
+        self.bits_per_s = bits_per_s
         self.port = 0
         self._target = port
         self._loop = asyncio.new_event_loop()
@@ -63,7 +69,9 @@ class Relay:
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         self._flows.set()
-        self._server = self._loop.run_until_complete(asyncio.start_server(self._serve, "127.0.0.1", 0))
+        self._server = self._loop.run_until_complete(
+            asyncio.start_server(self._serve, "127.0.0.1", 0, limit=PIECE_BYTES)
+        )
         self.port = self._server.sockets[0].getsockname()[1]
         self._ready.set()
         self._loop.run_forever()
@@ -92,13 +100,15 @@ class Relay:
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         loop = asyncio.get_running_loop()
-        pieces: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(PIECES_HELD)
+        size, held = (PIECE_BYTES, PIECES_HELD) if self.bits_per_s is None else (NARROW_BYTES, NARROW_HELD)
+        pieces: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(held)
+        free_s = 0.0
 
         async def read() -> None:
             data = b"-"
             while data:
                 try:
-                    data = await reader.read(PIECE_BYTES)
+                    data = await reader.read(size)
                 except ConnectionError:
                     data = b""
                 await pieces.put((loop.time() + self.delay_s, data))
@@ -107,7 +117,9 @@ class Relay:
         with suppress(ConnectionError):
             while True:
                 due, data = await pieces.get()
-                await asyncio.sleep(max(0.0, due - loop.time()))
+                if self.bits_per_s is not None:
+                    free_s = max(free_s, loop.time()) + 8 * len(data) / self.bits_per_s
+                await asyncio.sleep(max(0.0, max(due, free_s) - loop.time()))
                 await self._flows.wait()
                 if not data:
                     break

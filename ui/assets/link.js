@@ -4,6 +4,10 @@ const RACE_MS = 2000; // WebRTC has so long to connect before the WebSocket star
 const RESUME_MS = 18000; // the server keeps a lost session for 20 s
 const BACK_OFF_MS = [0, 500, 1000, 2000, 4000];
 
+function iceWays(told) {
+  return { iceServers: told.ice_servers || [], iceTransportPolicy: told.ice_transport_policy || "all" };
+}
+
 class Link {
   // on: {queued(place), session(made), picture(stream), path(words), event(object), round(figures), away(), back(),
   // lost(trouble)}
@@ -25,7 +29,7 @@ class Link {
     this.camera = camera;
     const made = await takeSession({ source, settings }, source.kind, this);
     this.id = made.id;
-    this.ways = { iceServers: made.ice_servers || [], iceTransportPolicy: made.ice_transport_policy || "all" };
+    this.ways = iceWays(made);
     if (this.isClosed) {
       this._tellClosed();
       throw new Gone();
@@ -166,7 +170,16 @@ class Link {
     const wait = BACK_OFF_MS[Math.min(this.losses, BACK_OFF_MS.length - 1)];
     this.losses += 1;
     clearTimeout(this.again);
-    this.again = setTimeout(() => !this.isClosed && this._race(), wait);
+    this.again = setTimeout(() => this._again(), wait);
+  }
+
+  // The login for a TURN server may have run out meanwhile.
+  async _again() {
+    const path = new URL(`sessions/${encodeURIComponent(this.id)}/ice`, API);
+    const answer = await fetch(path).then((one) => (one.ok ? one.json() : null)).catch(() => null);
+    if (this.isClosed) return;
+    if (answer) this.ways = iceWays(answer);
+    this._race();
   }
 
   _lose(trouble) {

@@ -9,6 +9,16 @@ function encoderConfig(width, height, bitrate) {
   return { codec, width, height, bitrate, framerate: 30, latencyMode: "realtime", avc: { format: "annexb" } };
 }
 
+// The part of a picture to send: all of it, or with a side the centre square. Chroma has half the size: even numbers.
+function centre(picture, side) {
+  const whole = picture.visibleRect || { x: 0, y: 0, width: picture.videoWidth, height: picture.videoHeight };
+  const { x, y, width, height } = whole;
+  if (!side || width === height) return { x, y, width, height, isWhole: true };
+  const edge = Math.min(width, height) & ~1;
+  const even = (from, spare) => from + (((spare / 2) | 0) & ~1);
+  return { x: even(x, width - edge), y: even(y, height - edge), width: edge, height: edge, isWhole: false };
+}
+
 // Gives each new picture of a track to `take` as something that can be drawn; who takes it closes it, if it can be.
 class Frames {
   constructor(track, take) {
@@ -55,6 +65,7 @@ class PictureOut {
     this.send = send;
     this.pace = before ? before.pace : new Pace();
     this.seq = before ? before.seq : 0;
+    this.side = null; // of the centre square that the server wants; null for all of the picture
     this.wantsKey = true;
     this.waiting = null; // the newest picture, for which there was no room yet
     this.busySince = null; // when the picture in the encoder was put there
@@ -87,24 +98,28 @@ class PictureOut {
     if (!this.waiting || isBusy || this.isClosed || !this.pace.hasRoom(now)) return;
     const picture = this.waiting;
     this.waiting = null;
-    const width = picture.displayWidth || picture.videoWidth;
-    const height = picture.displayHeight || picture.videoHeight;
+    const cut = centre(picture, this.side);
+    const full = this.side ? Math.min(this.side, cut.width) : 0;
+    const [width, height] = full ? [full, full] : [cut.width, cut.height];
     this.pace.resize(width * height);
     const size = [width, height].map((side) => Math.max(16, Math.round((side * this.pace.scale) / 2) * 2));
     this.busySince = now;
-    if (this.codec === "h264") this._encode(picture, ...size);
-    else this._draw(picture, ...size);
+    if (this.codec === "h264") this._encode(picture, cut, ...size);
+    else this._draw(picture, cut, ...size);
   }
 
-  _encode(picture, width, height) {
+  _encode(picture, { isWhole, ...visibleRect }, width, height) {
     try {
+      const part = isWhole ? picture : new VideoFrame(picture, { visibleRect });
+      if (part !== picture) picture.close();
       this._configure(width, height);
-      this.encoder.encode(picture, { keyFrame: this.wantsKey });
+      this.encoder.encode(part, { keyFrame: this.wantsKey });
       this.wantsKey = false;
+      part.close();
     } catch (error) {
       this._broken(error);
+      picture.close();
     }
-    picture.close();
   }
 
   _configure(width, height) {
@@ -141,10 +156,10 @@ class PictureOut {
     this._sent(message, isKey);
   }
 
-  async _draw(picture, width, height) {
+  async _draw(picture, cut, width, height) {
     const canvas = (this.canvas = this.canvas || document.createElement("canvas"));
     Object.assign(canvas, { width, height });
-    canvas.getContext("2d", { alpha: false }).drawImage(picture, 0, 0, width, height);
+    canvas.getContext("2d", { alpha: false }).drawImage(picture, cut.x, cut.y, cut.width, cut.height, 0, 0, width, height);
     if (picture.close) picture.close();
     const blob = await new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", JPEG_QUALITY));
     const bytes = blob ? new Uint8Array(await blob.arrayBuffer()) : null;

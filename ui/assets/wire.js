@@ -73,6 +73,7 @@ class Wire {
     if (this.out) this.out.close();
     const [track] = camera ? camera.getVideoTracks() : [];
     this.out = track ? new PictureOut(track, this.codecs[0], (message) => this.send(message), this.out) : null;
+    if (this.out) this.out.side = this.side;
   }
 
   // Sends a microphone's track from now on; null sends nothing.
@@ -118,7 +119,14 @@ class Wire {
   _event(event) {
     if (event.type === "ping") this.say({ type: "pong", sent_ms: event.sent_ms });
     else if (event.type === "pong") this.on.round({ rtt_ms: performance.now() - event.sent_ms });
+    else if (event.type === "size") this._resize(event.size_px);
     else if (event.type !== "path") this.on.event(event);
+  }
+
+  // The server cuts pictures to the centre square of this side: so much need not be sent.
+  _resize(side) {
+    this.side = side;
+    if (this.out) this.out.side = side;
   }
 
   _beat() {

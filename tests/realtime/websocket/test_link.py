@@ -143,7 +143,9 @@ async def test_a_stamp_is_of_the_arrival_and_carries_the_senders_time() -> None:
         stamp = studio.frames[0].stamp
         assert stamp.time_s == pytest.approx(7 / 30, abs=1e-4)
         assert studio.frames[0].pixels.shape == (64, 64, 3)
+        assert {"type": "size", "size_px": 64} in client.events
         link.resize(32)
+        await client.until(lambda: {"type": "size", "size_px": 32} in client.events)
         data, is_key = stream(PictureEncoder(Codec.H264), 8)
         await client.send(data, 8, is_key=is_key)
         await studio.until(lambda: len(studio.frames) == 2)
@@ -350,6 +352,22 @@ async def test_a_stream_of_rubbish_is_ended() -> None:
             await client.send(rubbish, seq, is_key=True)
         await client.until(lambda: client.closed is not None)
         assert client.closed == UNSUPPORTED
+
+
+async def test_a_flood_of_small_messages_is_ended() -> None:
+    clock = ManualClock()
+    async with linked(Studio(clock=clock)) as (client, _):
+        await client.until(lambda: client.events)
+        for _ in range(2):
+            for seq in range(link_module.MOST_PER_S - 10):
+                await client.end.send(pack(Packet(Kind.ACK, seq=seq)))
+            clock.advance(ms=1001)
+        assert client.closed is None
+        for seq in range(link_module.MOST_PER_S + 1):
+            if client.closed is None:
+                await client.end.other.incoming.put(pack(Packet(Kind.ACK, seq=seq)))
+        await client.until(lambda: client.closed is not None)
+        assert client.closed == POLICY
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
