@@ -91,8 +91,9 @@ class SessionManager:
         changes: Mapping[str, Any] | None = None,
         *,
         is_local: bool = False,
+        session_id: str = "",
     ) -> Session:
-        """Make a session and begin to open it.
+        """Make a session and begin to open it, under a new id unless one is given.
 
         Raises SessionsFull, NotAllowed (this machine's camera or files asked for from elsewhere) or
         ConfigError (wrong settings).
@@ -109,7 +110,9 @@ class SessionManager:
             )
         if not is_local:
             self._check_models(changes or {})
-        session_id = secrets.token_urlsafe(18)
+        session_id = session_id or secrets.token_urlsafe(18)
+        if session_id in self._sessions:
+            raise SessionError("There is such a session already.", hint="Offer to it.")
         made: list[Session] = []  # the stages speak to a session that is made after them
 
         def report(sentence: str) -> None:
@@ -161,6 +164,16 @@ class SessionManager:
             )
             raise SessionUnknown(said.strip(), hint="Start a new one.", permanent=True)
         return session
+
+    def why(self, session_id: str) -> str:
+        """Say why a session has ended; "" for one that runs, or was never there."""
+        with self._lock:
+            return self._ended.get(session_id, "")
+
+    def stage_ms_p95(self) -> float:
+        """Return the work on a picture (p95) of the slowest stage of all sessions; 0 when none runs."""
+        live = [session for session in self.sessions if session.state is State.LIVE]
+        return max((one.work_ms_p95 for s in live for one in s.wiring.snapshot().values()), default=0.0)
 
     def configure(self, session_id: str, changes: Mapping[str, Any]) -> None:
         """Apply live settings to a session, from any thread."""

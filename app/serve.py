@@ -9,7 +9,7 @@ import sys
 import threading
 import webbrowser
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from realtime.core.errors import ConfigError
 
@@ -101,13 +101,26 @@ def serve(read: Read) -> int:
     check_port(settings.server.host, settings.server.port)
     print(banner(read), flush=True)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
+    if settings.server.workers:
+        from .cluster.serve import serve_front
+
+        return serve_front(settings)
     from .server import build_app
 
     return run(build_app(settings), settings)
 
 
-def run(app: FastAPI, settings: Settings, on_started: Callable[[], None] | None = None) -> int:
-    """Run `app` under uvicorn on this thread; sessions end with the app's lifespan."""
+def run(
+    app: FastAPI,
+    settings: Settings,
+    on_started: Callable[[], None] | None = None,
+    *,
+    ws: Any = "auto",
+) -> int:
+    """Run `app` under uvicorn on this thread; sessions end with the app's lifespan.
+
+    `ws` is uvicorn's: what speaks for a connection that becomes a WebSocket.
+    """
     import uvicorn
 
     server = settings.server
@@ -132,6 +145,7 @@ def run(app: FastAPI, settings: Settings, on_started: Callable[[], None] | None 
         log_config=None,
         access_log=False,
         loop="asyncio",
+        ws=ws,
         timeout_graceful_shutdown=GRACE_S,
         server_header=False,
     )

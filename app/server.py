@@ -35,6 +35,8 @@ from .settings import Settings
 if TYPE_CHECKING:
     from realtime.core.clock import Clock
 
+    from .session import Session
+
 log = logging.getLogger(__name__)
 
 UPLOAD_PATH = "/api/files"
@@ -100,7 +102,7 @@ def build_app(settings: Settings, registry: Registry | None = None, *, page: boo
         lifespan=life,
     )
     app.state.studio = studio
-    _add_errors(app)
+    add_errors(app)
     _add_routes(app, studio)
     _add_health(app, studio)
     if page:
@@ -126,12 +128,8 @@ def _add_routes(app: FastAPI, studio: Studio) -> None:
     @app.post("/api/sessions", status_code=201)
     async def create(body: CreateBody, request: Request) -> dict[str, Any]:
         """Make a session; offer to it next."""
-        session = await loop.do(manager.create(body.source, body.settings, is_local=_is_local(request)))
-        answer: dict[str, Any] = {"id": session.id, "state": session.state.value}
-        if manager.settings.server.ice_servers:
-            answer["ice_servers"] = [{"urls": url} for url in manager.settings.server.ice_servers]
-        engine = manager.warmth.engine
-        return {**answer, "engine": engine} if engine else answer
+        session = await loop.do(manager.create(body.source, body.settings, is_local=is_local(request)))
+        return created(manager, session)
 
     @app.post("/api/sessions/{session_id}/offer")
     async def offer(session_id: str, body: OfferBody) -> dict[str, str]:
@@ -178,18 +176,7 @@ def _add_routes(app: FastAPI, studio: Studio) -> None:
     @app.get("/api/looks")
     def looks() -> dict[str, Any]:
         """List the looks that the painter knows."""
-        from .port import looks_of
-
-        vocabulary = looks_of(studio.settings, manager.registry)
-        return {
-            "is_open": vocabulary.is_open,
-            "looks": [
-                {"id": look.id, "title": look.title, "prompt": look.prompt, "about": look.about}
-                for look in vocabulary.looks
-            ],
-            "moods": {name: list(words) for name, words in vocabulary.moods.items()},
-            "strengths": dict(vocabulary.strengths),
-        }
+        return looks_body(studio.settings, manager.registry)
 
 
 def _add_health(app: FastAPI, studio: Studio) -> None:
@@ -202,6 +189,8 @@ def _add_health(app: FastAPI, studio: Studio) -> None:
             "painter": manager.warmth.snapshot(),
             "sessions": len(manager),
             "max_sessions": studio.settings.server.max_sessions,
+            "free_sessions": max(0, studio.settings.server.max_sessions - len(manager)),
+            "stage_ms_p95": round(manager.stage_ms_p95(), 2),
             "loop_lag_ms_p95": round(studio.loop.lag_ms.quantile(0.95), 2),
         }
 
@@ -215,7 +204,32 @@ def _add_health(app: FastAPI, studio: Studio) -> None:
         )
 
 
-def _is_local(request: Request) -> bool:
+def created(manager: SessionManager, session: Session) -> dict[str, Any]:
+    """Return what a client is told about the session that was made for it."""
+    answer: dict[str, Any] = {"id": session.id, "state": session.state.value}
+    if manager.settings.server.ice_servers:
+        answer["ice_servers"] = [{"urls": url} for url in manager.settings.server.ice_servers]
+    engine = manager.warmth.engine
+    return {**answer, "engine": engine} if engine else answer
+
+
+def looks_body(settings: Settings, registry: Registry) -> dict[str, Any]:
+    """Return the words that the painter knows, as JSON. Raises ModelError without the model."""
+    from .port import looks_of
+
+    vocabulary = looks_of(settings, registry)
+    return {
+        "is_open": vocabulary.is_open,
+        "looks": [
+            {"id": look.id, "title": look.title, "prompt": look.prompt, "about": look.about}
+            for look in vocabulary.looks
+        ],
+        "moods": {name: list(words) for name, words in vocabulary.moods.items()},
+        "strengths": dict(vocabulary.strengths),
+    }
+
+
+def is_local(request: Request) -> bool:
     """Tell whether the client sits at this machine and no proxy stands between."""
     forwarded = any(name in request.headers for name in ("x-forwarded-for", "forwarded", "via"))
     return request.client is not None and is_loopback(request.client.host) and not forwarded
@@ -230,7 +244,7 @@ def _body(message: str, hint: str, kind: str) -> dict[str, Any]:
     return {"error": {"message": message, "hint": hint, "kind": kind}}
 
 
-def _add_errors(app: FastAPI) -> None:
+def add_errors(app: FastAPI) -> None:
     @app.exception_handler(VitascopeError)
     async def known(request: Request, error: VitascopeError) -> JSONResponse:
         status = status_of(error)

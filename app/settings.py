@@ -30,6 +30,9 @@ class ServerSettings(Section):
     open_browser: bool = Field(True, description="Open the page in a browser when this is a desktop.")
     warm: bool = Field(True, description="Load the models at start instead of with the first session.")
     max_sessions: int = Field(8, ge=1, le=256, description="Sessions at once; a further one is told to wait.")
+    workers: int = Field(
+        0, ge=0, le=64, description="Worker processes, each with max_sessions; 0 paints in this process."
+    )
     connect_timeout_s: float = Field(
         30.0, gt=0, le=600, description="A session that nobody connects to within this time is closed."
     )
@@ -53,6 +56,26 @@ class ServerSettings(Section):
     allowed_hosts: tuple[str, ...] = Field(
         (), description="Host names under which the page may be reached; empty: localhost when bound to it."
     )
+
+
+class ClusterSettings(Section):
+    backend: Literal["local", "ray"] = Field(
+        "local", description="What starts the workers: this machine, or a Ray cluster."
+    )
+    max_workers: int = Field(
+        0, ge=0, le=256, description="More workers are started up to this number; 0: never more than workers."
+    )
+    spare_sessions: int = Field(
+        1, ge=0, le=256, description="One more worker is started while fewer places than this are free."
+    )
+    idle_timeout_s: float = Field(
+        300.0, gt=0, le=86_400, description="A further worker without sessions is ended after this time."
+    )
+    drain_timeout_s: float = Field(
+        30.0, ge=1, le=3600, description="How long a worker that is emptied, or a session moved, may take."
+    )
+    ray_address: str = Field("", description='Ray cluster to join, such as auto; "" starts one here.')
+    ray_gpus: float = Field(1.0, ge=0, le=8, description="GPUs that Ray sets aside for each worker.")
 
 
 class SourceSettings(Section):
@@ -91,6 +114,7 @@ class Settings(BaseSettings):
 
     preset: str = Field("paint", description="Named graph to start from: a file in app/presets, or a path.")
     server: ServerSettings = ServerSettings()
+    cluster: ClusterSettings = ClusterSettings()
     source: SourceSettings = SourceSettings()
     graph: GraphSettings = GraphSettings()
     log: LogSettings = LogSettings()

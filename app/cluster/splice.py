@@ -1,0 +1,177 @@
+"""A WebSocket of a session, passed between client and worker byte by byte: the front reads no frame.
+
+uvicorn hands an upgrade to a protocol class of our choice, with the connection itself. This one checks the
+request as `guard.py` does, opens a connection to the session's worker, repeats the request there, signed,
+and from then on moves bytes. While one side does not take them, nothing is read from the other, so at most
+`WAITING_BYTES` and one read wait in each direction. When the worker dies the client's connection ends at
+once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from app.guard import refusal
+from app.manager import SessionUnknown
+from app.settings import ServerSettings
+from realtime.core.errors import VitascopeError
+
+from .desk import Desk
+from .token import HEADER, session_in, token_of
+
+log = logging.getLogger(__name__)
+
+WAITING_BYTES = 1 << 18
+CONNECT_S = 5.0
+OURS = frozenset({"host", "origin", HEADER, "x-forwarded-for", "forwarded", "via", "sec-fetch-site"})
+"""Headers that are not repeated: the front has judged them, or sets them itself."""
+PHRASES = {403: "Forbidden", 404: "Not Found", 503: "Service Unavailable"}
+
+Headers = Sequence[tuple[str, str]]
+
+
+def read_head(head: bytes) -> tuple[str, list[tuple[str, str]]]:
+    """Return the target and the headers of a request whose end of head uvicorn has found."""
+    first, *lines = head.split(b"\r\n\r\n")[0].decode("latin-1").split("\r\n")
+    pairs = [line.partition(":") for line in lines]
+    return first.split(" ")[1], [(name.strip().lower(), value.strip()) for name, _, value in pairs]
+
+
+def repeated_head(target: str, headers: Headers, *, host: str, token: str, client: str) -> bytes:
+    """Return the head of the request for the worker."""
+    lines = [f"GET {target} HTTP/1.1", f"host: {host}", f"{HEADER}: {token}", f"x-forwarded-for: {client}"]
+    lines += [f"{name}: {value}" for name, value in headers if name not in OURS]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+
+class End(asyncio.Protocol):
+    """Write to one side what comes from the other, no faster than it is taken."""
+
+    transport: asyncio.Transport
+
+    def __init__(self) -> None:
+        self.other: End | None = None
+        self.is_gone = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        transport.set_write_buffer_limits(high=WAITING_BYTES)
+
+    def data_received(self, data: bytes) -> None:
+        if self.other is not None:
+            self.other.transport.write(data)
+
+    def pause_writing(self) -> None:
+        if self.other is not None:
+            self.other.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        if self.other is not None and not self.other.is_gone:
+            self.other.transport.resume_reading()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.is_gone = True
+        if self.other is not None:
+            self.other.transport.close()  # what was received is still delivered
+
+
+class ClientEnd(End):
+    """Take an upgrade from uvicorn and find its worker."""
+
+    def __init__(self, desk: Desk, server: ServerSettings, connections: set[Any]) -> None:
+        super().__init__()
+        self._desk = desk
+        self._server = server
+        self._connections = connections
+        self._joining: asyncio.Task[None] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._connections.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self._joining is None:
+            self.transport.pause_reading()
+            self._joining = asyncio.get_running_loop().create_task(self._join(data), name="join-worker")
+        else:
+            super().data_received(data)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._connections.discard(self)
+        if self._joining is not None:
+            self._joining.cancel()
+        super().connection_lost(error)
+
+    def shutdown(self) -> None:
+        """End it: uvicorn stops."""
+        self.transport.close()
+
+    async def _join(self, head: bytes) -> None:
+        target, headers = read_head(head)
+        said = dict(headers)
+        reason = refusal(
+            "POST",  # a WebSocket can do things, and browsers open one across sites without asking
+            said.get("host", ""),
+            said.get("origin", ""),
+            said.get("sec-fetch-site", ""),
+            bound_to=self._server.host,
+            allowed=self._server.allowed_hosts,
+        )
+        session_id = session_in(urlsplit(target).path)
+        if reason or not session_id:
+            self._refuse(403 if reason else 404, reason or "There is no such route.", "See /api/docs.")
+            return
+        try:
+            worker = await self._connect(session_id)
+        except SessionUnknown as error:
+            self._refuse(404, error.message, error.hint)
+            return
+        except (VitascopeError, OSError, TimeoutError) as error:
+            self._refuse(503, "The session's worker does not answer.", "Try again.")
+            log.warning("a WebSocket found no worker: %s", error)
+            return
+        address, end = worker
+        head = repeated_head(
+            target,
+            headers,
+            host=urlsplit(address.url).netloc,
+            token=token_of(address.secret, session_id),
+            client=str((self.transport.get_extra_info("peername") or ("unknown",))[0]),
+        )
+        self.other, end.other = end, self
+        end.transport.write(head)
+        self._desk.came_over(self._desk.record(session_id))
+        self.transport.resume_reading()
+
+    async def _connect(self, session_id: str) -> tuple[Any, End]:
+        line = self._desk.keeper.line(await self._desk.place_of(session_id))
+        at = urlsplit(line.address.url)
+        assert at.hostname is not None
+        assert at.port is not None
+        async with asyncio.timeout(CONNECT_S):
+            loop = asyncio.get_running_loop()
+            _, end = await loop.create_connection(End, at.hostname, at.port)
+        return line.address, end
+
+    def _refuse(self, status: int, message: str, hint: str) -> None:
+        error = {"message": message, "hint": hint, "kind": PHRASES[status]}
+        body = json.dumps({"error": error}).encode()
+        head = f"HTTP/1.1 {status} {PHRASES[status]}\r\ncontent-type: application/json\r\n"
+        head += f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+        self.transport.write(head.encode() + body)
+        self.transport.close()
+
+
+def splicing(desk: Desk, server: ServerSettings) -> Callable[..., ClientEnd]:
+    """Return what uvicorn is to make for each upgrade: its `ws` setting."""
+
+    def make(*, server_state: Any, **_: Any) -> ClientEnd:
+        return ClientEnd(desk, server, server_state.connections)
+
+    return make

@@ -1,0 +1,114 @@
+"""Two worker processes of this machine: four sessions, a kill, a drain, and every call finds its session."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import time
+
+import httpx
+import psutil
+
+from tests.app.cluster.cluster import PATTERN, Guest, cluster
+from tests.app.test_server import is_told
+
+
+async def test_a_killed_worker_s_sessions_resume_elsewhere_with_their_settings() -> None:
+    async with cluster() as one:
+        await one.all_open(2)
+        ids = [await one.made() for _ in range(4)]
+        at = {i: one.desk.record(i).worker for i in ids}
+        assert sorted(at.values()) == ["worker-0", "worker-0", "worker-1", "worker-1"]
+        guests = {i: Guest(one.http, i) for i in ids}
+        for guest in guests.values():
+            await guest.come()
+
+        victim = "worker-0"
+        lost = [i for i in ids if at[i] == victim]
+        answer = await one.http.patch(f"/api/sessions/{lost[0]}/settings", json={"strength": 0})
+        assert answer.json()["settings"]["strength"] == 0
+        # The other one's setting changes without the front: over the data channel.
+        await guests[lost[1]].watcher.control_open()
+        guests[lost[1]].watcher.control.send(  # type: ignore[union-attr]
+            json.dumps({"type": "settings", "settings": {"strength": 0.5}})
+        )
+        told_of = lambda: one.desk.record(lost[1]).settings.get("strength") == 0.5  # noqa: E731
+        assert await one.desk.keeper.until(told_of, 5)
+        listening = asyncio.Event()
+        told = asyncio.create_task(first_event(one.url, lost[0], listening))
+        await listening.wait()
+
+        pid = one.pid(victim)
+        killed_s = time.monotonic()
+        os.kill(pid, signal.SIGKILL)
+        assert (await told)["type"] == "move"
+        print(f"told of the move after {time.monotonic() - killed_s:.2f} s")
+        for i in lost:
+            await guests[i].come_again()
+            print(f"resumed {time.monotonic() - killed_s:.2f} s after the kill")
+            assert time.monotonic() - killed_s < 5
+            assert one.desk.record(i).worker == "worker-1"
+        settings = [(await one.http.get(f"/api/sessions/{i}")).json()["settings"] for i in lost]
+        assert [seen["strength"] for seen in settings] == [0, 0.5]
+        assert {seen["size_px"] for seen in settings} == {96}
+        await guests[lost[0]].watcher.until(lambda: guests[lost[0]].watcher.is_inverted() is False)
+        kept = next(i for i in ids if i not in lost)
+        before = len(guests[kept].watcher.received)
+        await guests[kept].watcher.until(lambda: len(guests[kept].watcher.received) > before)
+
+        await one.all_open(2)  # the dead one is back, as another process
+        assert one.pid(victim) != pid
+        pids = [one.pid(name) for name in ("worker-0", "worker-1")]
+        assert 'vitascope_sessions{worker="worker-1",state="live"} 4' in (await one.http.get("/metrics")).text
+        for guest in guests.values():
+            await guest.leave()
+    assert not [pid for pid in pids if psutil.pid_exists(pid)]
+
+
+async def first_event(url: str, session_id: str, listening: asyncio.Event) -> dict[str, str]:
+    """Return what the front's event line says first; `listening` is set once it is open."""
+
+    path = f"{url}/api/sessions/{session_id}/events"
+    async with httpx.AsyncClient(timeout=30, trust_env=False) as http, http.stream("GET", path) as answer:
+        listening.set()
+        async for line in answer.aiter_lines():
+            if line.startswith("data: "):
+                found: dict[str, str] = json.loads(line.removeprefix("data: "))
+                return found
+    raise AssertionError("the line ended")
+
+
+async def test_calls_go_to_the_session_s_worker_and_a_drained_one_hands_its_sessions_on() -> None:
+    async with cluster(server__max_sessions=2, cluster__drain_timeout_s=20) as one:
+        await one.all_open(2)
+        first, second = await one.made(), await one.made()
+        assert one.desk.record(first).worker != one.desk.record(second).worker
+        wrong = await one.http.patch(f"/api/sessions/{first}/settings", json={"strenght": 1})
+        is_told(wrong, 422, "strength")
+        is_told(await one.http.post(f"/api/sessions/{first}/offer", json={"sdp": "hello"}), 422, "offer")
+        is_told(await one.http.get("/api/sessions/none"), 404, "no such session")
+        is_told(await one.http.post("/api/sessions", json={**PATTERN, "settings": {"a": 1}}), 422, "a")
+        third, fourth = await one.made(), await one.made()
+        is_told(await one.http.post("/api/sessions", json=PATTERN), 503, "places")
+        assert (await one.http.delete(f"/api/sessions/{third}")).status_code == 204
+        is_told(await one.http.get(f"/api/sessions/{third}"), 404, "has ended")
+        assert (await one.http.post(f"/api/sessions/{fourth}/close")).status_code == 204
+        health = (await one.http.get("/healthz")).json()
+        assert {seen["state"] for seen in health["workers"]} == {"open"}
+
+        guest = Guest(one.http, first)
+        await guest.come()
+        await guest.watcher.control_open()
+        old = one.desk.record(first).worker
+        pid = one.pid(old)
+        answer = await one.http.post(f"/api/workers/{old}/drain")
+        assert answer.status_code == 202
+        await guest.watcher.until(lambda: any(m["type"] == "move" for m in guest.watcher.messages), 30)
+        assert one.desk.record(first).worker != old
+        await guest.come_again()
+        assert await one.desk.keeper.until(lambda: old not in one.desk.keeper.seats, 20)
+        assert not psutil.pid_exists(pid)
+        await one.all_open(2)  # one was started in its place before it was emptied
+        await guest.leave()
