@@ -110,6 +110,17 @@ def serve(read: Read) -> int:
     return run(build_app(settings), settings)
 
 
+def uvicorn_options() -> dict[str, Any]:
+    """Return what is the same for every server of ours."""
+    return {
+        "log_config": None,
+        "access_log": False,
+        "loop": "asyncio",
+        "timeout_graceful_shutdown": GRACE_S,
+        "server_header": False,
+    }
+
+
 def run(
     app: FastAPI,
     settings: Settings,
@@ -138,17 +149,7 @@ def run(
         if on_started is not None:
             on_started()
 
-    config = uvicorn.Config(
-        app,
-        host=server.host,
-        port=server.port,
-        log_config=None,
-        access_log=False,
-        loop="asyncio",
-        ws=ws,
-        timeout_graceful_shutdown=GRACE_S,
-        server_header=False,
-    )
+    config = uvicorn.Config(app, host=server.host, port=server.port, **{**uvicorn_options(), "ws": ws})
     runner = Server(config)
     runner.run()
     return 0 if runner.started else 1

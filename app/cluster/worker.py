@@ -70,10 +70,12 @@ class Serving:
 
         from app import logs
         from app.registry import Registry
+        from app.serve import SWITCH_INTERVAL_S, uvicorn_options
         from app.settings import settings_type
 
         from .worker_app import worker_app
 
+        sys.setswitchinterval(SWITCH_INTERVAL_S)
         registry = Registry(setup.stages)
         settings = settings_type(registry)(**setup.settings)
         server = settings.server.model_copy(update={"host": setup.host, "open_browser": False, "workers": 0})
@@ -95,13 +97,7 @@ class Serving:
                 started.set()
 
         config = uvicorn.Config(
-            worker_app(settings, registry, secret),
-            log_config=None,
-            access_log=False,
-            loop="asyncio",
-            timeout_keep_alive=KEEP_ALIVE_S,
-            timeout_graceful_shutdown=2,
-            server_header=False,
+            worker_app(settings, registry, secret), timeout_keep_alive=KEEP_ALIVE_S, **uvicorn_options()
         )
         self._server = Server(config)
 
@@ -155,7 +151,6 @@ def main() -> int:
     setup = Setup(**json.loads(sys.stdin.buffer.readline()))
     answer = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what libraries print must not be taken for the answer
-    sys.setswitchinterval(0.0005)
     serving = Serving(setup)
 
     def until_the_front_goes() -> None:
