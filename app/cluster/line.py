@@ -14,7 +14,7 @@ from .token import HEADER, token_of
 if TYPE_CHECKING:
     import httpx
 
-SILENT_S = 6.0
+SILENT_S = 10.0
 """A worker that tells nothing for this long hangs. It tells its load four times a second."""
 CALL_S = 30.0
 MAX_NEWS_BYTES = 1 << 20

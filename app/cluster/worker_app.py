@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -56,6 +57,8 @@ def worker_app(settings: Settings, registry: Registry, secret: str) -> FastAPI:
 
         async def lines() -> AsyncIterator[bytes]:
             async for event in news(manager, bodies):
+                # A worker whose media loop hangs falls silent, and is taken for dead.
+                await loop.do(asyncio.sleep(0))
                 yield json.dumps(event, separators=(",", ":")).encode() + b"\n"
 
         return StreamingResponse(lines(), media_type="application/x-ndjson")

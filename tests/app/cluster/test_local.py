@@ -7,12 +7,19 @@ import json
 import os
 import signal
 import time
+from pathlib import Path
 
 import httpx
 import psutil
+import pytest
 
+from app.cluster.far import FarSessions
+from app.port import Port
+from realtime.core.errors import ConfigError, SessionError
+from tests.app import stages
 from tests.app.cluster.cluster import PATTERN, Guest, cluster
 from tests.app.test_server import is_told
+from tests.clips import make_clip
 
 
 async def test_a_killed_worker_s_sessions_resume_elsewhere_with_their_settings() -> None:
@@ -65,6 +72,59 @@ async def test_a_killed_worker_s_sessions_resume_elsewhere_with_their_settings()
         for guest in guests.values():
             await guest.leave()
     assert not [pid for pid in pids if psutil.pid_exists(pid)]
+
+
+async def test_more_workers_come_when_places_are_scarce_and_go_when_they_are_idle() -> None:
+    flags = {
+        "server__workers": 1,
+        "server__max_sessions": 1,
+        "cluster__max_workers": 2,
+        "cluster__idle_timeout_s": 1,
+    }
+    async with cluster(**flags) as one:
+        await one.all_open(1)
+        first = await one.made()
+        await one.all_open(2)  # one place should stay free
+        second = await one.made()
+        assert one.desk.record(second).worker == "worker-1"
+        is_told(await one.http.post("/api/sessions", json=PATTERN), 503, "places")
+        await one.http.delete(f"/api/sessions/{first}")
+        await one.http.delete(f"/api/sessions/{second}")
+        assert await one.desk.keeper.until(lambda: len(one.desk.keeper.seats) == 1, 20)
+
+
+async def test_an_uploaded_film_and_the_page_s_knobs_follow_their_session(tmp_path: Path) -> None:
+    async with cluster() as one:
+        await one.all_open(2)
+        clip = make_clip(tmp_path / "film.mp4", seconds=0.5)
+        sent = await one.http.post("/api/files", files={"file": clip.open("rb")})
+        assert sent.status_code == 201, sent.text
+        film = {"source": {"kind": "file", "file": sent.json()["id"]}, "settings": {"size_px": 96}}
+        guest = Guest(one.http, await one.made(film))
+        await guest.come()
+
+        far = FarSessions(one.desk)
+        far.loop = asyncio.get_running_loop()
+        port = Port(far)
+        assert port.schema() is stages.InvertConfig
+        await asyncio.to_thread(port.configure, guest.id, {"strength": 0.75})
+        with pytest.raises(ConfigError, match="strength"):
+            await asyncio.to_thread(port.configure, guest.id, {"strenght": 0.75})
+        with pytest.raises(SessionError, match="no such session"):
+            await asyncio.to_thread(port.configure, "none", {"strength": 0.75})
+
+        record = one.desk.record(guest.id)
+        old = record.worker
+        os.kill(one.pid(old), signal.SIGKILL)
+        assert await one.desk.keeper.until(lambda: record.worker not in ("", old), 5)
+        await guest.come_again()
+        seen = (await one.http.get(f"/api/sessions/{guest.id}")).json()
+        assert seen["settings"]["strength"] == 0.75
+        assert seen["state"] == "live"
+        assert len(one.desk.uploads) == 1
+        await one.http.delete(f"/api/sessions/{guest.id}")
+        assert len(one.desk.uploads) == 0
+        await guest.leave()
 
 
 async def first_event(url: str, session_id: str, listening: asyncio.Event) -> dict[str, str]:
