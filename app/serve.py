@@ -49,7 +49,7 @@ def page_url(host: str, port: int) -> str:
 
 
 def banner(read: Read) -> str:
-    """Return the four lines that are printed at the start."""
+    """Return the lines that are printed at the start."""
     settings = read.settings
     graph = settings.graph
     config = settings.stage(graph.nodes[graph.output].stage)
@@ -63,11 +63,13 @@ def banner(read: Read) -> str:
     ]
     known = (PRESETS / f"{settings.preset}.toml").is_file()
     nodes = " > ".join(graph.nodes)
+    workers = settings.server.workers
     return "\n".join(
         [
             f"  page      {page_url(settings.server.host, settings.server.port)}   (Ctrl-C ends it)",
             f"  preset    {settings.preset}{'' if known else ' (a file)'}: {nodes}",
             f"  engine    {engine}: {why}",
+            *([f"  workers   {workers}, {settings.cluster.backend}"] if workers else []),
             f"  settings  {' < '.join(places)}; python -m app config shows each",
         ]
     )

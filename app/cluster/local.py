@@ -10,6 +10,7 @@ import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from realtime.core.errors import SessionError
@@ -87,17 +88,16 @@ class LocalBackend:
     async def end(self, name: str, grace_s: float) -> None:
         process = self._processes.pop(name, None)
         self._on.pop(name, None)
-        if process is None or process.returncode is not None:
+        if process is None:
             return
-        if grace_s > 0:
-            _signal(process, signal.SIGTERM)
+        if grace_s > 0 and process.returncode is None:
+            process.terminate()
             try:
                 async with asyncio.timeout(grace_s):
                     await process.wait()
-                return
             except TimeoutError:
                 log.warning("%s did not end within %g s: killed", name, grace_s)
-        _signal(process, getattr(signal, "SIGKILL", signal.SIGTERM))
+        _kill(process)
         await process.wait()
 
     async def close(self) -> None:
@@ -105,8 +105,10 @@ class LocalBackend:
             await self.end(name, 0)
 
 
-def _signal(process: Process, number: int) -> None:
-    try:
-        process.send_signal(number)
-    except ProcessLookupError:
-        return
+def _kill(process: Process) -> None:
+    """Kill what is left of a worker: the process, and what it has started (libraries fork helpers)."""
+    with suppress(ProcessLookupError, PermissionError):
+        if hasattr(os, "killpg"):
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()

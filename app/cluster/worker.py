@@ -11,6 +11,7 @@ import asyncio
 import json
 import os
 import secrets
+import signal
 import socket
 import sys
 import threading
@@ -160,7 +161,10 @@ def main() -> int:
         sys.stdin.buffer.read()
         serving.stop()
         threading.Event().wait(END_S)
-        os._exit(1)  # something hangs; the front is gone, and nobody else would end it
+        # Something hangs; the front is gone, and nobody else would end it and what it has started.
+        if hasattr(os, "killpg") and os.getpgrp() == os.getpid():
+            os.killpg(0, signal.SIGKILL)
+        os._exit(1)
 
     threading.Thread(target=until_the_front_goes, name="lifeline", daemon=True).start()
     serving.run()
