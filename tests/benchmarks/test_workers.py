@@ -1,4 +1,4 @@
-"""The benchmark of workers runs through and measures what it says, with the local back end and short turns."""
+"""The benchmark of workers runs through and measures what it says: local back end, short turns."""
 
 from __future__ import annotations
 
