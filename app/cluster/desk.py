@@ -134,7 +134,6 @@ class Desk:
             except WorkerLost as error:
                 if error.is_unreachable:
                     self.keeper.doubt(name, line)
-                    await asyncio.sleep(0)  # the keeper takes the line down
         raise WorkerLost("The session's worker does not answer.", hint="Try again.")
 
     async def place_of(self, session_id: str) -> str:

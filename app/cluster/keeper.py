@@ -121,6 +121,7 @@ class Keeper:
         """Take worker `name` for dead: a call on `line` could not even connect."""
         seat = self.seats.get(name)
         if seat is not None and seat.line is line and seat.listening is not None:
+            self._take_down(seat)
             seat.listening.cancel()
 
     async def replace_missing(self, timeout_s: float) -> None:
@@ -176,9 +177,7 @@ class Keeper:
             self.lost += 1
         finally:
             seat.listening.cancel()
-            seat.line, seat.load = None, Load()
-            if seat.name in self.seats:
-                self._on_lost(seat.name)
+            self._take_down(seat)
             await line.close()
             await self._tell()
 
@@ -205,6 +204,11 @@ class Keeper:
                 await self._tell()
             elif before != seat.load:
                 await self._tell()
+
+    def _take_down(self, seat: Seat) -> None:
+        was_open, seat.line, seat.load = seat.line is not None, None, Load()
+        if was_open and seat.name in self.seats:
+            self._on_lost(seat.name)
 
     async def _tell(self) -> None:
         async with self._changed:

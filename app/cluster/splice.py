@@ -21,7 +21,7 @@ from app.manager import SessionUnknown
 from app.settings import ServerSettings
 from realtime.core.errors import VitascopeError
 
-from .desk import Desk
+from .desk import TRIES, Desk
 from .token import HEADER, session_in, token_of
 
 log = logging.getLogger(__name__)
@@ -81,6 +81,26 @@ class End(asyncio.Protocol):
             self.other.transport.close()  # what was received is still delivered
 
 
+class WorkerEnd(End):
+    """Tell whether the worker has said anything before it went: if not, another one may be asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.has_spoken: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+    def data_received(self, data: bytes) -> None:
+        if not self.has_spoken.done():
+            self.has_spoken.set_result(True)
+        super().data_received(data)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self.has_spoken.done():
+            super().connection_lost(error)
+        else:
+            self.is_gone = True
+            self.has_spoken.set_result(False)
+
+
 class ClientEnd(End):
     """Take an upgrade from uvicorn and find its worker."""
 
@@ -128,36 +148,45 @@ class ClientEnd(End):
             self._refuse(403 if reason else 404, reason or "There is no such route.", "See /api/docs.")
             return
         try:
-            worker = await self._connect(session_id)
+            for _ in range(TRIES):
+                if await self._ask(session_id, target, headers):
+                    self._desk.came_over(self._desk.record(session_id))
+                    self.transport.resume_reading()
+                    return
         except SessionUnknown as error:
             self._refuse(404, error.message, error.hint)
             return
-        except (VitascopeError, OSError, TimeoutError) as error:
-            self._refuse(503, "The session's worker does not answer.", "Try again.")
+        except (VitascopeError, TimeoutError) as error:
             log.warning("a WebSocket found no worker: %s", error)
-            return
-        address, end = worker
-        head = repeated_head(
-            target,
-            headers,
-            host=urlsplit(address.url).netloc,
-            token=token_of(address.secret, session_id),
-            client=str((self.transport.get_extra_info("peername") or ("unknown",))[0]),
-        )
-        self.other, end.other = end, self
-        end.transport.write(head)
-        self._desk.came_over(self._desk.record(session_id))
-        self.transport.resume_reading()
+        self._refuse(503, "The session's worker does not answer.", "Try again.")
 
-    async def _connect(self, session_id: str) -> tuple[Any, End]:
-        line = self._desk.keeper.line(await self._desk.place_of(session_id))
+    async def _ask(self, session_id: str, target: str, headers: Headers) -> bool:
+        """Repeat the request at the session's worker; False when that dies before it answers."""
+        keeper = self._desk.keeper
+        name = await self._desk.place_of(session_id)
+        line = keeper.line(name)
         at = urlsplit(line.address.url)
         assert at.hostname is not None
         assert at.port is not None
-        async with asyncio.timeout(CONNECT_S):
-            loop = asyncio.get_running_loop()
-            _, end = await loop.create_connection(End, at.hostname, at.port)
-        return line.address, end
+        try:
+            async with asyncio.timeout(CONNECT_S):
+                loop = asyncio.get_running_loop()
+                _, end = await loop.create_connection(WorkerEnd, at.hostname, at.port)
+        except TimeoutError:
+            return False
+        except OSError:
+            keeper.doubt(name, line)
+            return False
+        self.other, end.other = end, self
+        head = repeated_head(
+            target,
+            headers,
+            host=at.netloc,
+            token=token_of(line.address.secret, session_id),
+            client=str((self.transport.get_extra_info("peername") or ("unknown",))[0]),
+        )
+        end.transport.write(head)
+        return await end.has_spoken
 
     def _refuse(self, status: int, message: str, hint: str) -> None:
         error = {"message": message, "hint": hint, "kind": PHRASES[status]}

@@ -37,6 +37,9 @@ class OneSession:
     def line(self, name: str) -> Line:
         return Line(Address(f"http://127.0.0.1:{self.port}", "secret", 1))
 
+    def doubt(self, name: str, line: Line) -> None:
+        self.came.append(f"{name} is doubted")
+
     def record(self, session_id: str) -> Record:
         return Record(session_id, {}, {}, is_local=False)
 
@@ -138,10 +141,27 @@ async def test_what_the_guard_refuses_never_reaches_a_worker(request_head: bytes
 
 
 async def test_a_worker_that_cannot_be_reached_is_told_as_503() -> None:
-    async with spliced(worker_port=1) as (_, _, port):
+    async with spliced(worker_port=1) as (_, desk, port):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(head())
         assert (await asyncio.wait_for(reader.read(), 5)).startswith(b"HTTP/1.1 503 ")
+        assert set(desk.came) == {"worker-0 is doubted"}
+        writer.close()
+
+
+async def test_a_worker_that_dies_before_it_answers_is_asked_again() -> None:
+    async with spliced() as (worker, desk, port):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(head())
+        inner, outer = await asyncio.wait_for(worker.streams, 5)
+        worker.streams = asyncio.get_running_loop().create_future()  # its successor, at the same port
+        await inner.readuntil(b"\r\n\r\n")
+        outer.transport.abort()
+        inner, outer = await asyncio.wait_for(worker.streams, 5)
+        await inner.readuntil(b"\r\n\r\n")
+        outer.write(b"HTTP/1.1 101 ")
+        assert await asyncio.wait_for(reader.readexactly(13), 5) == b"HTTP/1.1 101 "
+        assert desk.came == [ID]
         writer.close()
 
 
@@ -151,6 +171,8 @@ async def test_a_side_that_does_not_read_stops_the_other_and_gets_all_in_the_end
         writer.write(head())
         inner, outer = await asyncio.wait_for(worker.streams, 5)
         await inner.readuntil(b"\r\n\r\n")
+        outer.write(b"H")
+        await reader.readexactly(1)
         total = 64 << 20  # far more than what sockets of this machine hold
         piece = b"x" * (1 << 16)
         sent = 0
