@@ -263,6 +263,10 @@ class Desk:
                 raise WorkerLost("The worker was lost in that moment.")
             record.worker = name
             record.placed.set()
+        except WorkerLost as error:
+            if error.is_unreachable:
+                self.keeper.doubt(name, line)
+            raise
         finally:
             record.going = ""
         told: dict[str, Any] = answer.json()
