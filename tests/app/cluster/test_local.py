@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from app.cluster.far import FarSessions
+from app.cluster.line import SILENT_S
 from app.port import Port
 from realtime.core.errors import ConfigError, SessionError
 from tests.app import stages
@@ -72,6 +73,22 @@ async def test_a_killed_worker_s_sessions_resume_elsewhere_with_their_settings()
         for guest in guests.values():
             await guest.leave()
     assert not [pid for pid in pids if psutil.pid_exists(pid)]
+
+
+@pytest.mark.slow
+async def test_a_worker_that_hangs_is_killed_and_its_sessions_go_on_elsewhere() -> None:
+    async with cluster(server__connect_timeout_s=120) as one:
+        await one.all_open(2)
+        session_id = await one.made()
+        record = one.desk.record(session_id)
+        old = record.worker
+        pid = one.pid(old)
+        os.kill(pid, signal.SIGSTOP)  # it lives, and says nothing any more
+        assert await one.desk.keeper.until(lambda: record.worker not in ("", old), SILENT_S + 10)
+        assert await one.desk.keeper.until(lambda: not psutil.pid_exists(pid), 20)
+        guest = Guest(one.http, session_id)
+        await guest.come()
+        await guest.leave()
 
 
 async def test_more_workers_come_when_places_are_scarce_and_go_when_they_are_idle() -> None:
