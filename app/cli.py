@@ -154,6 +154,9 @@ def _serve_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", help="address to listen on")
     parser.add_argument("--port", type=int, help="TCP port")
     parser.add_argument("--open", action=argparse.BooleanOptionalAction, help="open the page in a browser")
+    parser.add_argument(
+        "--share", action=argparse.BooleanOptionalAction, help="open a public link to this page"
+    )
     parser.add_argument("--file", type=Path, help="video that the page's file source plays when none is sent")
     _common(parser)
     _schema_flags(parser)
@@ -166,6 +169,7 @@ def _serve(options: argparse.Namespace) -> int:
             ("server.host", options.host),
             ("server.port", options.port),
             ("server.open_browser", options.open),
+            ("server.share", options.share),
             ("source.file", options.file),
         ],
     )

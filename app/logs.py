@@ -33,6 +33,13 @@ class _WithSession(logging.Filter):
         return True
 
 
+class _NoSecrets(logging.Filter):
+    """Keep out uvicorn's lines about WebSockets: their path holds a whole session id."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return "WebSocket" not in str(record.msg) and not str(record.msg).startswith("connection ")
+
+
 class _Plain(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         clock = time.strftime("%H:%M:%S", time.localtime(record.created))
@@ -69,6 +76,9 @@ def set_up(level: str = "info", *, as_json: bool = False, stream: TextIO | None 
     root.addHandler(handler)
     number = logging.getLevelNamesMapping()[level.upper()]
     root.setLevel(number)
+    uvicorn = logging.getLogger("uvicorn.error")
+    if not any(isinstance(one, _NoSecrets) for one in uvicorn.filters):
+        uvicorn.addFilter(_NoSecrets())
     for name in LOUD:
         logging.getLogger(name).setLevel(max(number, logging.WARNING))
     return handler

@@ -15,9 +15,13 @@ from realtime.core.errors import ConfigError
 
 from .layers import PRESETS, Read
 from .settings import Settings
+from .share import open_soon, own_door
 
 if TYPE_CHECKING:
+    import uvicorn
     from fastapi import FastAPI
+
+    from .outside import Outside
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +65,7 @@ def banner(read: Read) -> str:
         if layer.values
         for name in (read.files[0] if read.files else "",)
     ]
+    share = ["  share     opening a public link; it is printed here"] if settings.server.share else []
     known = (PRESETS / f"{settings.preset}.toml").is_file()
     nodes = " > ".join(graph.nodes)
     workers = settings.server.workers
@@ -71,6 +76,7 @@ def banner(read: Read) -> str:
             f"  engine    {engine}: {why}",
             *([f"  workers   {workers}, {settings.cluster.backend}"] if workers else []),
             f"  settings  {' < '.join(places)}; python -m app config shows each",
+            *share,
         ]
     )
 
@@ -109,18 +115,28 @@ def serve(read: Read) -> int:
         return serve_front(settings)
     from .server import build_app
 
-    return run(build_app(settings), settings)
+    app = build_app(settings)
+    return run(app, settings, outside=app.state.studio.outside if settings.server.share else None)
 
 
-def uvicorn_options() -> dict[str, Any]:
-    """Return what is the same for every server of ours."""
-    return {
-        "log_config": None,
-        "access_log": False,
-        "loop": "asyncio",
-        "timeout_graceful_shutdown": GRACE_S,
-        "server_header": False,
-    }
+def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    """Return how uvicorn serves the app."""
+    import uvicorn
+
+    from realtime.websocket.wire import MAX_MESSAGE_BYTES
+
+    return uvicorn.Config(
+        app,
+        host=settings.server.host,
+        port=settings.server.port,
+        log_config=None,
+        access_log=False,
+        loop="asyncio",
+        timeout_graceful_shutdown=GRACE_S,
+        server_header=False,
+        ws_max_size=MAX_MESSAGE_BYTES,
+        ws_per_message_deflate=False,  # pictures are compressed as they are, and this would delay them
+    )
 
 
 def run(
@@ -128,11 +144,13 @@ def run(
     settings: Settings,
     on_started: Callable[[], None] | None = None,
     *,
-    ws: Any = "auto",
+    outside: Outside | None = None,
+    ws: Any = None,
 ) -> int:
     """Run `app` under uvicorn on this thread; sessions end with the app's lifespan.
 
-    `ws` is uvicorn's: what speaks for a connection that becomes a WebSocket.
+    With `outside` a public link is opened too, once the page is served. `ws` makes what speaks for a
+    connection that becomes a WebSocket, in place of uvicorn's own.
     """
     import uvicorn
 
@@ -148,10 +166,14 @@ def run(
         log.info("serving at %s", page_url(server.host, server.port))
         if server.open_browser and is_desktop():
             open_in_browser(page_url(server.host, server.port))
+        if outside is not None:
+            open_soon(outside, server.share_server, tell=lambda line: print(line, flush=True))
         if on_started is not None:
             on_started()
 
-    config = uvicorn.Config(app, host=server.host, port=server.port, **{**uvicorn_options(), "ws": ws})
+    config = server_config(app, settings)
+    if ws is not None:
+        config.ws = ws
     runner = Server(config)
-    runner.run()
+    runner.run([config.bind_socket(), own_door(outside)] if outside is not None else None)
     return 0 if runner.started else 1

@@ -29,8 +29,10 @@ from .guard import Guard, is_loopback
 from .logs import session_in_log
 from .loop import MediaLoop
 from .manager import NotAllowed, SessionManager, SessionsFull, SessionUnknown
+from .outside import Outside
 from .registry import Registry
 from .settings import Settings
+from .wire import add_wire
 
 if TYPE_CHECKING:
     from realtime.core.clock import Clock
@@ -63,6 +65,7 @@ class Studio:
         self, settings: Settings, registry: Registry | None = None, clock: Clock | None = None
     ) -> None:
         self.settings = settings
+        self.outside = Outside()
         self.loop = MediaLoop()
         self.manager = SessionManager(settings, registry, clock=clock)
 
@@ -104,6 +107,7 @@ def build_app(settings: Settings, registry: Registry | None = None, *, page: boo
     app.state.studio = studio
     add_errors(app)
     _add_routes(app, studio)
+    add_wire(app, studio.manager, studio.loop)
     _add_health(app, studio)
     if page:
         from ui.page import mount
@@ -118,6 +122,7 @@ def build_app(settings: Settings, registry: Registry | None = None, *, page: boo
         allowed=server.allowed_hosts,
         upload_path=UPLOAD_PATH,
         max_upload_bytes=(server.max_upload_mb << 20) + FORM_OVERHEAD_BYTES,
+        outside=studio.outside,
     )
     return app
 
@@ -128,7 +133,8 @@ def _add_routes(app: FastAPI, studio: Studio) -> None:
     @app.post("/api/sessions", status_code=201)
     async def create(body: CreateBody, request: Request) -> dict[str, Any]:
         """Make a session; offer to it next."""
-        session = await loop.do(manager.create(body.source, body.settings, is_local=is_local(request)))
+        local = is_local(request, studio.outside)
+        session = await loop.do(manager.create(body.source, body.settings, is_local=local))
         return created(manager, session)
 
     @app.post("/api/sessions/{session_id}/offer")
@@ -229,10 +235,12 @@ def looks_body(settings: Settings, registry: Registry) -> dict[str, Any]:
     }
 
 
-def is_local(request: Request) -> bool:
-    """Tell whether the client sits at this machine and no proxy stands between."""
+def is_local(request: Request, outside: Outside) -> bool:
+    """Tell whether the client sits at this machine and no proxy or tunnel stands between."""
     forwarded = any(name in request.headers for name in ("x-forwarded-for", "forwarded", "via"))
-    return request.client is not None and is_loopback(request.client.host) and not forwarded
+    if forwarded or outside.is_at_door(request.scope) or outside.knows(request.headers.get("host", "")):
+        return False
+    return request.client is not None and is_loopback(request.client.host)
 
 
 def status_of(error: VitascopeError) -> int:

@@ -59,6 +59,12 @@ class ServerSettings(Section):
     ice_servers: tuple[str, ...] = Field(
         (), description="STUN or TURN URLs, such as stun:host:3478. None are asked by default."
     )
+    share: bool = Field(
+        False, description="Open a public link to this page, through a tunnel of Gradio's share server."
+    )
+    share_server: str | None = Field(
+        None, description="HOST:PORT of a share server of your own (frp, as Gradio's); empty: Gradio's."
+    )
     allowed_hosts: tuple[str, ...] = Field(
         (), description="Host names under which the page may be reached; empty: localhost when bound to it."
     )

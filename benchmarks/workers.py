@@ -25,7 +25,7 @@ from app.cluster.front import build_front
 from app.cluster.serve import backend_of
 from app.layers import read_settings
 from app.registry import Registry
-from app.serve import uvicorn_options
+from app.serve import server_config
 
 from ._cheap import TABLE
 from ._guest import Guest
@@ -134,7 +134,7 @@ async def front(backend: str, workers: int) -> AsyncIterator[tuple[httpx.AsyncCl
     app = build_front(settings, registry, backend_of(settings, registry), page=False)
     door = socket.socket()
     door.bind(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, **uvicorn_options()))
+    server = uvicorn.Server(server_config(app, settings))
     serving = asyncio.create_task(server.serve(sockets=[door]))
     desk = app.state.desk
     url = f"http://127.0.0.1:{door.getsockname()[1]}"

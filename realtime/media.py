@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from realtime.core.errors import ConfigError, UnsupportedMedia
-from realtime.core.frame import Frame, Stamp
+from realtime.core.frame import Frame, Result, Stamp
 
 if TYPE_CHECKING:
     import av
@@ -165,3 +165,10 @@ class Intake:
     def frame(self, picture: av.VideoFrame, stamp: Stamp) -> Frame:
         """Convert `picture` and give it `stamp`."""
         return Frame(stamp, to_pixels(picture, size_px=self.size_px))
+
+
+def frame_of(item: object) -> Frame | None:
+    """Return the frame in a channel's item; None for a result that has none."""
+    if isinstance(item, Result):
+        item = item.value
+    return item if isinstance(item, Frame) else None

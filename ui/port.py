@@ -1,17 +1,18 @@
 """What the page needs from the application, stated here so that `ui` never imports `app`.
 
 `app` satisfies `StudioPort`; tests satisfy it with a few lines. The page also talks to these routes, from the
-browser (assets/link.js), since a camera cannot pass through Gradio:
+browser (assets/api.js), since a camera cannot pass through Gradio:
 
     POST  /api/sessions               {"source": {"kind": "webrtc" | "pattern" | "file", "file"?: id},
                                        "settings": {}}
                                       -> {"id": str, "ice_servers"?: [], "engine"?: {"name", "why"}}
     POST  /api/sessions/{id}/offer    {"sdp", "type": "offer"} -> {"sdp", "type": "answer"}
+    GET   /api/sessions/{id}/ws       a WebSocket instead of the offer, where WebRTC does not get through
     POST  /api/sessions/{id}/close    sent by `navigator.sendBeacon` when the page goes away; 204
     POST  /api/files                  multipart, field "file" -> {"id": str}
     errors                            {"error": {"message", "hint", "kind"}} with the right status; 503 = busy
 
-and hears these events over the data channel "control", one JSON object each:
+and hears these events over the data channel "control" or the WebSocket, one JSON object each:
 
     {"type": "progress", "message", "fraction"?: 0..1}     while models load and engines are built
     {"type": "ready", "engine"?: {"name", "why"}}          from now on pictures come

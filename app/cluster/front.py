@@ -18,6 +18,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response, Streami
 from app.bodies import CreateBody
 from app.guard import Guard
 from app.manager import NotAllowed, SessionUnknown
+from app.outside import Outside
 from app.server import (
     FORM_OVERHEAD_BYTES,
     UPLOAD_PATH,
@@ -35,7 +36,7 @@ from .figures import front_figures, health, merged
 from .line import WorkerLost
 from .pool import Backend
 from .record import Refused
-from .splice import OURS
+from .splice import OURS, splicing
 
 if TYPE_CHECKING:
     import httpx
@@ -54,6 +55,7 @@ METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 def build_front(settings: Settings, registry: Registry, backend: Backend, *, page: bool = True) -> FastAPI:
     """Return the front's app; `app.state.desk` holds its sessions. Workers live as long as its lifespan."""
     desk = Desk(settings, registry, backend)
+    outside = Outside()
     far = FarSessions(desk)
 
     @asynccontextmanager
@@ -74,27 +76,30 @@ def build_front(settings: Settings, registry: Registry, backend: Backend, *, pag
         lifespan=life,
     )
     app.state.desk = desk
+    app.state.outside = outside
     add_errors(app)
     _add_errors(app)
-    _add_routes(app, desk)
-    _add_sessions(app, desk)
+    _add_routes(app, desk, outside)
+    _add_sessions(app, desk, outside)
     if page:
         from app.port import Port
         from ui.page import mount
 
         app = mount(app, Port(far), "/")
     server = settings.server
-    app.add_middleware(
-        Guard,
-        bound_to=server.host,
-        allowed=server.allowed_hosts,
-        upload_path=UPLOAD_PATH,
-        max_upload_bytes=(server.max_upload_mb << 20) + FORM_OVERHEAD_BYTES,
-    )
+    guarding: dict[str, Any] = {
+        "bound_to": server.host,
+        "allowed": server.allowed_hosts,
+        "upload_path": UPLOAD_PATH,
+        "max_upload_bytes": (server.max_upload_mb << 20) + FORM_OVERHEAD_BYTES,
+        "outside": outside,
+    }
+    app.add_middleware(Guard, **guarding)
+    app.state.splicing = splicing(desk, Guard(app, **guarding))
     return app
 
 
-def _add_routes(app: FastAPI, desk: Desk) -> None:
+def _add_routes(app: FastAPI, desk: Desk, outside: Outside) -> None:
     @app.post(UPLOAD_PATH, status_code=201)
     async def upload(file: UploadFile) -> dict[str, str]:
         """Take a video file for a session of kind "file"."""
@@ -129,7 +134,7 @@ def _add_routes(app: FastAPI, desk: Desk) -> None:
     @app.post("/api/workers/{name}/drain", status_code=202)
     async def drain(name: str, request: Request) -> dict[str, Any]:
         """Move a worker's sessions elsewhere and end it; only from the server's own machine."""
-        if not is_local(request):
+        if not is_local(request, outside):
             raise NotAllowed("Only someone at the server's own machine may empty a worker.")
         if name not in desk.keeper.seats:
             raise SessionUnknown(f'There is no worker "{name[:40]}".', hint="See /healthz.")
@@ -137,12 +142,12 @@ def _add_routes(app: FastAPI, desk: Desk) -> None:
         return {"worker": name, "sessions": desk.keeper.seats[name].load.sessions}
 
 
-def _add_sessions(app: FastAPI, desk: Desk) -> None:
+def _add_sessions(app: FastAPI, desk: Desk, outside: Outside) -> None:
     @app.post("/api/sessions", status_code=201)
     async def create(body: CreateBody, request: Request) -> dict[str, Any]:
         """Make a session at the least loaded worker; offer to it next."""
         source = body.source.model_dump(mode="json")
-        return await desk.create(source, body.settings, is_local=is_local(request))
+        return await desk.create(source, body.settings, is_local=is_local(request, outside))
 
     @app.get("/api/sessions/{session_id}/events")
     async def events(session_id: str) -> StreamingResponse:

@@ -30,8 +30,8 @@ def backend_of(settings: Settings, registry: Registry) -> Backend:
 def serve_front(settings: Settings, registry: Registry | None = None) -> int:
     """Serve until stopped; return the exit status. The workers end with the front."""
     from .front import build_front
-    from .splice import splicing
 
     registry = registry or Registry()
     app = build_front(settings, registry, backend_of(settings, registry))
-    return run(app, settings, ws=splicing(app.state.desk, settings.server))
+    outside = app.state.outside if settings.server.share else None
+    return run(app, settings, outside=outside, ws=app.state.splicing)

@@ -16,9 +16,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from app.guard import refusal
+from app.guard import Guard
 from app.manager import SessionUnknown
-from app.settings import ServerSettings
 from realtime.core.errors import VitascopeError
 
 from .desk import TRIES, Desk
@@ -104,10 +103,10 @@ class WorkerEnd(End):
 class ClientEnd(End):
     """Take an upgrade from uvicorn and find its worker."""
 
-    def __init__(self, desk: Desk, server: ServerSettings, connections: set[Any]) -> None:
+    def __init__(self, desk: Desk, guard: Guard, connections: set[Any]) -> None:
         super().__init__()
         self._desk = desk
-        self._server = server
+        self._guard = guard
         self._connections = connections
         self._joining: asyncio.Task[None] | None = None
 
@@ -135,14 +134,9 @@ class ClientEnd(End):
     async def _join(self, head: bytes) -> None:
         target, headers = read_head(head)
         said = dict(headers)
-        reason = refusal(
-            "POST",  # a WebSocket can do things, and browsers open one across sites without asking
-            said.get("host", ""),
-            said.get("origin", ""),
-            said.get("sec-fetch-site", ""),
-            bound_to=self._server.host,
-            allowed=self._server.allowed_hosts,
-        )
+        door = {"server": self.transport.get_extra_info("sockname")}
+        # A WebSocket can do things, and browsers open one across sites without asking.
+        reason = self._guard.refusal(door, "POST", said)
         session_id = session_in(urlsplit(target).path)
         if reason or not session_id:
             self._refuse(403 if reason else 404, reason or "There is no such route.", "See /api/docs.")
@@ -197,10 +191,10 @@ class ClientEnd(End):
         self.transport.close()
 
 
-def splicing(desk: Desk, server: ServerSettings) -> Callable[..., ClientEnd]:
+def splicing(desk: Desk, guard: Guard) -> Callable[..., ClientEnd]:
     """Return what uvicorn is to make for each upgrade: its `ws` setting."""
 
     def make(*, server_state: Any, **_: Any) -> ClientEnd:
-        return ClientEnd(desk, server, server_state.connections)
+        return ClientEnd(desk, guard, server_state.connections)
 
     return make

@@ -71,7 +71,7 @@ class Serving:
 
         from app import logs
         from app.registry import Registry
-        from app.serve import SWITCH_INTERVAL_S, uvicorn_options
+        from app.serve import SWITCH_INTERVAL_S, server_config
         from app.settings import settings_type
 
         from .worker_app import worker_app
@@ -97,9 +97,8 @@ class Serving:
                 await super().startup(sockets)
                 started.set()
 
-        config = uvicorn.Config(
-            worker_app(settings, registry, secret), timeout_keep_alive=KEEP_ALIVE_S, **uvicorn_options()
-        )
+        config = server_config(worker_app(settings, registry, secret), settings)
+        config.timeout_keep_alive = KEEP_ALIVE_S
         self._server = Server(config)
 
     def run(self) -> None:

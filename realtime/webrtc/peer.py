@@ -17,9 +17,10 @@ from realtime.core.errors import ConnectionLost, SessionError, UnsupportedMedia,
 from realtime.core.metrics import Histogram
 from realtime.link import Ends, LinkStats
 from realtime.media import Intake
+from realtime.messages import error_event
 
 from . import tuning
-from .control import LABEL, ControlChannel, error_event
+from .control import LABEL, ControlChannel
 from .offer import OFFER_HINT, SDP_ERRORS, Codec, check_offer, fingerprints, preferred_codecs
 from .tracks import PaintedTrack, SoundIn, VideoIn
 

@@ -8,7 +8,6 @@ never wait for it.
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -21,9 +20,10 @@ from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from realtime.core.channel import Channel, Drop
 from realtime.core.clock import Clock, ns_to_ticks
 from realtime.core.errors import ChannelClosed, ChannelFull, VitascopeError
-from realtime.core.frame import SPEECH_RATE_HZ, VIDEO_CLOCK, AudioChunk, Frame, Result, Stamp
+from realtime.core.frame import SPEECH_RATE_HZ, VIDEO_CLOCK, AudioChunk, Frame, Stamp
 from realtime.core.metrics import Histogram
-from realtime.media import Intake, rate_of, to_video_frame
+from realtime.media import Intake, frame_of, rate_of, to_video_frame
+from realtime.worker import Worker
 
 T = TypeVar("T")
 
@@ -37,62 +37,6 @@ class Arrival(Generic[T]):
 
     stamp: Stamp
     sample: T
-
-
-class Worker(Generic[T]):
-    """Take items from a channel on a thread of its own until the channel closes.
-
-    What `handle` raises as a VitascopeError goes to `on_error` and the worker goes on; a ChannelClosed
-    means that whoever listened has gone, and is not worth a word. Any other exception ends the thread: it
-    is logged by threading.excepthook and `on_ended(False)` tells.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        channel: Channel[T],
-        handle: Callable[[T], None],
-        on_error: Callable[[VitascopeError], None],
-        on_ended: Callable[[bool], None] = lambda clean: None,
-    ) -> None:
-        self._channel = channel
-        self._handle = handle
-        self._on_error = on_error
-        self._on_ended = on_ended
-        self._loop = asyncio.get_running_loop()
-        self._ended = asyncio.Event()
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self._thread.start()
-
-    async def stop(self, timeout_s: float = 2.0) -> None:
-        """Close the channel, forget what is in it and wait for the thread without blocking the loop."""
-        self._channel.close()
-        self._channel.clear()
-        try:
-            await asyncio.wait_for(self._ended.wait(), timeout_s)
-        except TimeoutError:
-            return  # it hangs in a callback; it is a daemon and ends with the callback
-        self._thread.join()
-
-    def _run(self) -> None:
-        clean = False
-        try:
-            while True:
-                try:
-                    item = self._channel.get()
-                except ChannelClosed:
-                    clean = True
-                    return
-                try:
-                    self._handle(item)
-                except ChannelClosed:
-                    continue
-                except VitascopeError as error:
-                    self._on_error(error)
-        finally:
-            self._on_ended(clean)
-            if not self._loop.is_closed():
-                self._loop.call_soon_threadsafe(self._ended.set)
 
 
 class Pump(Generic[T]):
@@ -261,10 +205,3 @@ class PaintedTrack(MediaStreamTrack):
         self.sent += 1
         self.last_stamp = frame.stamp
         return picture
-
-
-def frame_of(item: object) -> Frame | None:
-    """Return the frame in a channel's item; None for a result that has none."""
-    if isinstance(item, Result):
-        item = item.value
-    return item if isinstance(item, Frame) else None

@@ -22,7 +22,7 @@ const root = element.querySelector(".vs-live");
 const view = new Screen(root, (action) => ACTIONS[action]());
 const gauge = new Gauge(root.querySelector(".vs-gauge"));
 const picker = root.querySelector(".vs-file");
-const page = { state: "idle", session: "", stats: {}, engine: ENGINE, video: view.painted };
+const page = { state: "idle", session: "", path: "", stats: {}, engine: ENGINE, video: view.painted };
 window.vitascope = Object.assign(page, { choose, remember, start, stop, settings });
 
 function enter(state) {
@@ -52,6 +52,7 @@ function letGo() {
   view.freeze();
   gauge.clear();
   page.stats = {};
+  page.path = "";
   page.session = props.value = "";
 }
 
@@ -76,8 +77,11 @@ async function start() {
   view.notice("");
   const me = (link = new Link({
     session: began,
-    picture: (stream) => view.play(view.painted, stream),
+    picture: (stream) => view.change(stream),
+    path: (words) => gauge.path((page.path = words)),
     event: hear,
+    away: () => view.notice("The connection was lost; trying again."),
+    back: () => view.notice(""),
     round: (figures) => Object.assign(page.stats, figures),
     lost: fail,
   }));

@@ -17,7 +17,6 @@ from app.cluster.desk import Desk
 from app.cluster.front import build_front
 from app.cluster.pool import Backend
 from app.cluster.serve import backend_of
-from app.cluster.splice import splicing
 from realtime.core.clock import NS_PER_S
 from tests.app import stages
 from tests.app.test_loopback import Watcher
@@ -57,8 +56,7 @@ async def cluster(backend: Backend | None = None, **flags: Any) -> AsyncIterator
     app = build_front(settings, table, backend or backend_of(settings, table), page=False)
     door = socket.socket()
     door.bind(("127.0.0.1", 0))
-    ws = splicing(app.state.desk, settings.server)
-    config = uvicorn.Config(app, log_config=None, ws=ws, timeout_graceful_shutdown=1)  # type: ignore[arg-type]
+    config = uvicorn.Config(app, log_config=None, ws=app.state.splicing, timeout_graceful_shutdown=1)  # type: ignore[arg-type]
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve(sockets=[door]))
     url = f"http://127.0.0.1:{door.getsockname()[1]}"

@@ -16,8 +16,8 @@ from app.cluster.pool import Address
 from app.cluster.record import Record
 from app.cluster.splice import WAITING_BYTES, ClientEnd
 from app.cluster.token import HEADER, token_of
+from app.guard import Guard
 from app.manager import SessionUnknown
-from app.settings import ServerSettings
 
 ID = "a-session-of-the-test"
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -62,6 +62,10 @@ class Worker:
         self.streams.set_result((reader, writer))
 
 
+async def unreached(scope: Any, receive: Any, send: Any) -> None:
+    raise AssertionError("a WebSocket never reaches the application of the front")
+
+
 @asynccontextmanager
 async def spliced(worker_port: int | None = None) -> AsyncIterator[tuple[Worker, OneSession, int]]:
     worker = Worker()
@@ -70,8 +74,9 @@ async def spliced(worker_port: int | None = None) -> AsyncIterator[tuple[Worker,
     port = worker_port or behind.sockets[0].getsockname()[1]
     desk = OneSession(port)
     connections: set[Any] = set()
+    guard = Guard(unreached, bound_to="127.0.0.1", upload_path="", max_upload_bytes=0)
     front = await loop.create_server(
-        lambda: ClientEnd(desk, ServerSettings(), connections),  # type: ignore[arg-type]
+        lambda: ClientEnd(desk, guard, connections),  # type: ignore[arg-type]
         "127.0.0.1",
         0,
     )
