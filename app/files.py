@@ -112,6 +112,13 @@ class Uploads:
             kept.players += 1
             return kept.path
 
+    def path(self, file_id: str) -> Path:
+        """Return the path of a file that plays. Raises ConfigError for an unknown id."""
+        with self._lock:
+            if file_id not in self._files:
+                raise ConfigError("That file is not here (any more).", hint="Send it again.")
+            return self._files[file_id].path
+
     def release(self, file_id: str) -> None:
         """Let go of a file; it is deleted when nobody plays it."""
         with self._lock:

@@ -88,7 +88,7 @@ class Guard:
         headers = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in scope["headers"]}
         # A WebSocket can do things too, and browsers open one across sites without asking.
         method = scope.get("method", "POST")
-        reason = self._refusal(scope, method, headers)
+        reason = self.refusal(scope, method, headers)
         if reason and scope["type"] == "http":
             hint = "Open the page itself, or name the host in server.allowed_hosts."
             await answer_error(send, 403, reason, hint, "Forbidden")
@@ -103,7 +103,8 @@ class Guard:
         limit = self._max_upload_bytes if scope["path"] == self._upload_path else MAX_BODY_BYTES
         await self._limited(scope, receive, send, headers.get("content-length", ""), limit)
 
-    def _refusal(self, scope: Scope, method: str, headers: Mapping[str, str]) -> str:
+    def refusal(self, scope: Mapping[str, Any], method: str, headers: Mapping[str, str]) -> str:
+        """Say why a request is refused, or "" for one that may pass; `scope` tells the door."""
         host, origin = headers.get("host", ""), headers.get("origin", "")
         fetch_site = headers.get("sec-fetch-site", "")
         if origin and self._is_open_to(scope["path"], origin):

@@ -114,8 +114,9 @@ class SessionManager:
         is_local: bool = False,
         ticket: str = "",
         keep_journal: bool = False,
+        session_id: str = "",
     ) -> Session:
-        """Make a session and begin to open it; it belongs to the one who asks.
+        """Make a session and begin to open it, under a new id unless one is given; it belongs to who asks.
 
         Raises SessionsFull, TooManySessions, NotAllowed or AddressRefused (this machine's camera, files or
         network asked for from elsewhere) or ConfigError (wrong settings).
@@ -132,7 +133,9 @@ class SessionManager:
         typed.note(changes or {})
         server, wished = self.settings.server, dict(changes or {})
         sound = SoundRules(is_switch(wished.pop(SWITCH, server.sound)), server.max_sound_delay_ms)
-        session_id = secrets.token_urlsafe(18)
+        session_id = session_id or secrets.token_urlsafe(18)
+        if session_id in self._sessions:
+            raise SessionError("There is such a session already.", hint="Offer to it.")
         made: list[Session] = []  # the stages speak to a session that is made after them
 
         def report(sentence: str) -> None:
@@ -194,6 +197,16 @@ class SessionManager:
             )
             raise SessionUnknown(said.strip(), hint="Start a new one.", permanent=True)
         return session
+
+    def why(self, session_id: str) -> str:
+        """Say why a session has ended; "" for one that runs, or was never there."""
+        with self._lock:
+            return self._ended.get(session_id, "")
+
+    def stage_ms_p95(self) -> float:
+        """Return the work on a picture (p95) of the slowest stage of all sessions; 0 when none runs."""
+        live = [session for session in self.sessions if session.state is State.LIVE]
+        return max((one.work_ms_p95 for s in live for one in s.wiring.snapshot().values()), default=0.0)
 
     def configure(self, session_id: str, changes: Mapping[str, Any]) -> None:
         """Apply live settings to a session, from any thread."""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic import BaseModel
 
 from realtime.core.errors import ModelError, SessionError
 from ui.port import EngineBadge, Vocabulary
 
-from .manager import SessionManager
 from .registry import Registry
 from .settings import Settings
 from .visitors import HOUSE, asking
@@ -32,10 +31,35 @@ def looks_of(settings: Settings, registry: Registry) -> Vocabulary:
     return found if found.looks else OPEN
 
 
+class Painter(Protocol):
+    """Tell how far the loading of the painter is (warmth.py, or what the front knows of its workers)."""
+
+    @property
+    def engine(self) -> dict[str, str] | None: ...
+
+    @property
+    def says(self) -> str: ...
+
+
+class Sessions(Protocol):
+    """Hold the sessions that the page steers: in this process (manager.py) or in others (cluster/far.py)."""
+
+    @property
+    def settings(self) -> Settings: ...
+
+    @property
+    def registry(self) -> Registry: ...
+
+    @property
+    def warmth(self) -> Painter: ...
+
+    def configure(self, session_id: str, changes: Mapping[str, Any], /) -> None: ...
+
+
 class Port:
     """Serve the page from Gradio's worker threads."""
 
-    def __init__(self, manager: SessionManager) -> None:
+    def __init__(self, manager: Sessions) -> None:
         self._manager = manager
         graph = manager.settings.graph
         self._stage = graph.nodes[graph.output].stage

@@ -36,6 +36,11 @@ class Registry:
     def __contains__(self, name: object) -> bool:
         return name in self._table
 
+    @property
+    def table(self) -> dict[str, str]:
+        """Names and where their classes are, for another process."""
+        return dict(self._table)
+
     def stage(self, name: str) -> type[Stage[Any]]:
         """Return the class of stage `name`. Raises ConfigError with the nearest known name."""
         if name not in self._table:

@@ -9,7 +9,7 @@ import sys
 import threading
 import webbrowser
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from realtime.core.errors import ConfigError
 
@@ -70,11 +70,13 @@ def banner(read: Read) -> str:
     share = ["  share     opening a public link; it is printed here"] if settings.server.share else []
     known = (PRESETS / f"{settings.preset}.toml").is_file()
     nodes = " > ".join(graph.nodes)
+    workers = settings.server.workers
     return "\n".join(
         [
             f"  page      {page_url(settings.server.host, settings.server.port)}   (Ctrl-C ends it)",
             f"  preset    {settings.preset}{'' if known else ' (a file)'}: {nodes}",
             f"  engine    {engine}: {why}",
+            *([f"  workers   {workers}, {settings.cluster.backend}"] if workers else []),
             f"  settings  {' < '.join(places)}; python -m app config shows each",
             *share,
         ]
@@ -114,6 +116,10 @@ def serve(read: Read) -> int:
         print(f"  WARNING   {says}", flush=True)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     catch_threads()
+    if settings.server.workers:
+        from .cluster.serve import serve_front
+
+        return serve_front(settings)
     from .server import build_app
 
     app = build_app(settings)
@@ -146,10 +152,12 @@ def run(
     on_started: Callable[[], None] | None = None,
     *,
     outside: Outside | None = None,
+    ws: Any = None,
 ) -> int:
     """Run `app` under uvicorn on this thread; sessions end with the app's lifespan.
 
-    With `outside` a public link is opened too, once the page is served.
+    With `outside` a public link is opened too, once the page is served. `ws` makes what speaks for a
+    connection that becomes a WebSocket, in place of uvicorn's own.
     """
     import uvicorn
 
@@ -171,6 +179,8 @@ def run(
             on_started()
 
     config = server_config(app, settings)
+    if ws is not None:
+        config.ws = ws
     runner = Server(config)
     runner.run([config.bind_socket(), own_door(outside)] if outside is not None else None)
     return 0 if runner.started else 1

@@ -28,7 +28,7 @@ from realtime.webrtc.ice import NoWay
 
 from .api_docs import describe
 from .bodies import CreateBody, OfferBody
-from .doors import add_doors
+from .doors import add_doors, doors
 from .incoming import NotAllowed
 from .logs import session_in_log
 from .loop import MediaLoop
@@ -47,6 +47,8 @@ from .wire import add_wire
 
 if TYPE_CHECKING:
     from realtime.core.clock import Clock
+
+    from .session import Session
 
 log = logging.getLogger(__name__)
 
@@ -118,7 +120,7 @@ def build_app(settings: Settings, registry: Registry | None = None, *, page: boo
         lifespan=life,
     )
     app.state.studio = studio
-    _add_errors(app)
+    add_errors(app)
     _add_routes(app, studio)
     add_wire(app, studio.manager, studio.loop)
     add_tickets(app, studio.manager, studio.loop)
@@ -133,8 +135,7 @@ def build_app(settings: Settings, registry: Registry | None = None, *, page: boo
 
         app = mount(app, Port(studio.manager), "/")
     server = settings.server
-    add_doors(
-        app,
+    found = doors(
         server,
         studio.manager.clock,
         upload_path=UPLOAD_PATH,
@@ -142,6 +143,7 @@ def build_app(settings: Settings, registry: Registry | None = None, *, page: boo
         is_open_to=is_open_to(server),
         outside=studio.outside,
     )
+    add_doors(app, found)
     return app
 
 
@@ -152,12 +154,7 @@ def _add_routes(app: FastAPI, studio: Studio) -> None:
     async def create(body: CreateBody) -> Any:
         """Make a session; offer to it next. When all places are taken, a ticket comes instead (202)."""
         session = await loop.do(session_or_place(manager, body, is_local=asking().is_local))
-        if isinstance(session, Place):
-            return told(session)
-        answer: dict[str, Any] = {"id": session.id, "state": session.state.value}
-        answer |= manager.ice.told(session.id)
-        engine = manager.warmth.engine
-        return {**answer, "engine": engine} if engine else answer
+        return told(session) if isinstance(session, Place) else created(manager, session)
 
     @app.post("/api/sessions/{session_id}/offer")
     async def offer(session_id: str, body: OfferBody) -> dict[str, str]:
@@ -209,18 +206,7 @@ def _add_routes(app: FastAPI, studio: Studio) -> None:
     @app.get("/api/looks")
     def looks() -> dict[str, Any]:
         """List the looks that the painter knows."""
-        from .port import looks_of
-
-        vocabulary = looks_of(studio.settings, manager.registry)
-        return {
-            "is_open": vocabulary.is_open,
-            "looks": [
-                {"id": look.id, "title": look.title, "prompt": look.prompt, "about": look.about}
-                for look in vocabulary.looks
-            ],
-            "moods": {name: list(words) for name, words in vocabulary.moods.items()},
-            "strengths": dict(vocabulary.strengths),
-        }
+        return looks_body(studio.settings, manager.registry)
 
 
 def _add_health(app: FastAPI, studio: Studio) -> None:
@@ -233,6 +219,8 @@ def _add_health(app: FastAPI, studio: Studio) -> None:
             "painter": manager.warmth.snapshot(),
             "sessions": len(manager),
             "max_sessions": studio.settings.server.max_sessions,
+            "free_sessions": max(0, studio.settings.server.max_sessions - len(manager)),
+            "stage_ms_p95": round(manager.stage_ms_p95(), 2),
             "loop_lag_ms_p95": round(studio.loop.lag_ms.quantile(0.95), 2),
         }
 
@@ -246,6 +234,30 @@ def _add_health(app: FastAPI, studio: Studio) -> None:
         )
 
 
+def created(manager: SessionManager, session: Session) -> dict[str, Any]:
+    """Return what a client is told about the session that was made for it."""
+    answer: dict[str, Any] = {"id": session.id, "state": session.state.value}
+    answer |= manager.ice.told(session.id)
+    engine = manager.warmth.engine
+    return {**answer, "engine": engine} if engine else answer
+
+
+def looks_body(settings: Settings, registry: Registry) -> dict[str, Any]:
+    """Return the words that the painter knows, as JSON. Raises ModelError without the model."""
+    from .port import looks_of
+
+    vocabulary = looks_of(settings, registry)
+    return {
+        "is_open": vocabulary.is_open,
+        "looks": [
+            {"id": look.id, "title": look.title, "prompt": look.prompt, "about": look.about}
+            for look in vocabulary.looks
+        ],
+        "moods": {name: list(words) for name, words in vocabulary.moods.items()},
+        "strengths": dict(vocabulary.strengths),
+    }
+
+
 def status_of(error: VitascopeError) -> int:
     """Return the HTTP status of an error of the tree."""
     return next((status for kind, status in STATUS.items() if isinstance(error, kind)), 500)
@@ -256,7 +268,7 @@ def _body(message: str, hint: str, kind: str) -> dict[str, Any]:
     return {"error": {key: text.encode("utf-8", "replace").decode() for key, text in told.items()}}
 
 
-def _add_errors(app: FastAPI) -> None:
+def add_errors(app: FastAPI) -> None:
     @app.exception_handler(VitascopeError)
     async def known(request: Request, error: VitascopeError) -> JSONResponse:
         status = status_of(error)

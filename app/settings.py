@@ -46,6 +46,9 @@ class ServerSettings(Section):
         le=100_000,
         description="Sessions, offers and files that one address elsewhere may start, of each.",
     )
+    workers: int = Field(
+        0, ge=0, le=64, description="Worker processes, each with max_sessions; 0 paints in this process."
+    )
     connect_timeout_s: float = Field(
         30.0, gt=0, le=600, description="A session that nobody connects to within this time is closed."
     )
@@ -131,6 +134,26 @@ class ServerSettings(Section):
     )
 
 
+class ClusterSettings(Section):
+    backend: Literal["local", "ray"] = Field(
+        "local", description="What starts the workers: this machine, or a Ray cluster."
+    )
+    max_workers: int = Field(
+        0, ge=0, le=256, description="More workers are started up to this number; 0: never more than workers."
+    )
+    spare_sessions: int = Field(
+        1, ge=0, le=256, description="One more worker is started while fewer places than this are free."
+    )
+    idle_timeout_s: float = Field(
+        300.0, gt=0, le=86_400, description="A further worker without sessions is ended after this time."
+    )
+    drain_timeout_s: float = Field(
+        30.0, ge=1, le=3600, description="How long a worker that is emptied, or a session moved, may take."
+    )
+    ray_address: str = Field("", description='Ray cluster to join, such as auto; "" starts one here.')
+    ray_gpus: float = Field(1.0, ge=0, le=8, description="GPUs that Ray sets aside for each worker.")
+
+
 class SourceSettings(Section):
     camera: int = Field(0, ge=0, le=63, description="Number of the local camera.")
     rate_hz: float = Field(30.0, ge=1, le=120, description="Pictures a second asked of camera and pattern.")
@@ -204,6 +227,7 @@ class Settings(BaseSettings):
 
     preset: str = Field("paint", description="Named graph to start from: a file in app/presets, or a path.")
     server: ServerSettings = ServerSettings()
+    cluster: ClusterSettings = ClusterSettings()
     source: SourceSettings = SourceSettings()
     output: OutputSettings = OutputSettings()
     recording: RecordingSettings = RecordingSettings()
