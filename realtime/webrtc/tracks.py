@@ -23,7 +23,10 @@ from realtime.core.clock import Clock, ns_to_ticks
 from realtime.core.errors import ChannelClosed, ChannelFull, VitascopeError
 from realtime.core.frame import SPEECH_RATE_HZ, VIDEO_CLOCK, AudioChunk, Frame, Result, Stamp
 from realtime.core.metrics import Histogram
-from realtime.media import Intake, rate_of, to_video_frame
+from realtime.core.planar import PlanarFrame
+from realtime.media import Intake, coded_picture, rate_of
+
+from .tuning import encoder_threads
 
 T = TypeVar("T")
 
@@ -250,7 +253,7 @@ class PaintedTrack(MediaStreamTrack):
         except ChannelClosed:
             self.stop()
             raise MediaStreamError from None
-        picture = to_video_frame(frame.pixels)
+        picture = await self._coded(frame)
         now_ns = self._clock.now_ns()
         if self._begin_ns is None:
             self._begin_ns = now_ns
@@ -261,6 +264,12 @@ class PaintedTrack(MediaStreamTrack):
         self.sent += 1
         self.last_stamp = frame.stamp
         return picture
+
+    async def _coded(self, frame: Frame) -> av.VideoFrame:
+        """Return what the encoder takes; colours are worked out on its threads, not on the loop."""
+        if isinstance(frame, PlanarFrame):
+            return coded_picture(frame)
+        return await asyncio.get_running_loop().run_in_executor(encoder_threads(), coded_picture, frame)
 
 
 def frame_of(item: object) -> Frame | None:
