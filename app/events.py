@@ -42,12 +42,12 @@ def trouble(error: VitascopeError, *, permanent: bool | None = None) -> Event:
 
 
 class Outbox:
-    """Hand events to whoever listens; until somebody does, the newest 16 wait. From any thread."""
+    """Hand events to all who listen; until somebody does, the newest 16 wait. From any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._waiting: deque[Event] = deque(maxlen=KEPT_UNTIL_HEARD)
-        self._send: Callable[[Event], object] | None = None
+        self._listeners: list[Callable[[Event], object]] = []
         self.last: dict[str, Event] = {}
         """The newest event of each type, for those who ask over HTTP."""
 
@@ -55,23 +55,35 @@ class Outbox:
         """Send `event`, or keep it until `attach`. Statistics are never kept: old ones are wrong."""
         with self._lock:
             self.last[event["type"]] = event
-            send = self._send
-            if send is None:
-                if event["type"] != "stats":
-                    self._waiting.append(event)
-                return
-        send(event)
+            listeners = tuple(self._listeners)
+            if not listeners and event["type"] != "stats":
+                self._waiting.append(event)
+        for send in listeners:
+            send(event)
 
-    def attach(self, send: Callable[[Event], object]) -> None:
-        """Send what waits, and from now on everything, to `send`."""
+    def attach(self, send: Callable[[Event], object]) -> Callable[[], None]:
+        """Send what waits, and from now on everything, to `send`; return what ends that.
+
+        Who comes later, or comes back, is told first that the session is ready, if it is.
+        """
         with self._lock:
             waiting = list(self._waiting)
             self._waiting.clear()
-            self._send = send
+            self._listeners.append(send)
+            ready = self.last.get("ready")
+        if ready is not None and ready not in waiting:
+            waiting.insert(0, ready)
         for event in waiting:
             send(event)
 
+        def detach() -> None:
+            with self._lock:
+                if send in self._listeners:
+                    self._listeners.remove(send)
+
+        return detach
+
     def detach(self) -> None:
-        """Keep events again."""
+        """Let everybody go and keep events again."""
         with self._lock:
-            self._send = None
+            self._listeners.clear()

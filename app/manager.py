@@ -19,14 +19,16 @@ from . import events
 from .bodies import FromCamera, FromClient, FromFile, FromPattern
 from .files import Uploads
 from .loop import outcome
+from .patience import Limits
 from .registry import Registry
-from .session import Limits, Session
+from .session import Session
 from .settings import Settings
 from .states import State
 from .warmth import Warmth
 from .wiring import House, Wiring
 
 if TYPE_CHECKING:
+    from realtime.link import Ends
     from realtime.sources.base import Source
     from realtime.webrtc.peer import Peer
 
@@ -69,7 +71,11 @@ class SessionManager:
         )
         self.warmth = Warmth(self._warm_report)
         self._limits = Limits(
-            server.connect_timeout_s, server.idle_timeout_s, server.stats_interval_s, server.drain_timeout_s
+            connect_timeout_s=server.connect_timeout_s,
+            idle_timeout_s=server.idle_timeout_s,
+            resume_timeout_s=server.resume_timeout_s,
+            stats_interval_s=server.stats_interval_s,
+            drain_timeout_s=server.drain_timeout_s,
         )
         self._sessions: dict[str, Session] = {}
         self._ended: OrderedDict[str, str] = OrderedDict()
@@ -288,23 +294,18 @@ class SessionManager:
             return file, let_go
         return None, _nothing
 
-    def _peer(self, session: Session) -> Peer:
+    def _peer(self, ends: Ends, path: str) -> Peer:
         from aiortc import RTCIceServer
 
         from realtime.webrtc.peer import Peer
 
         server = self.settings.server
         return Peer(
-            name=session.id[:6],
-            painted=session.wiring.output,
-            on_frame=session.feed if session.takes_pictures else None,
-            on_message=session.hear,
-            on_state=session.follow,
-            size_px=session.wiring.size_px(),
+            ends,
+            path=path,
             codec=server.video_codec,
             ice_servers=[RTCIceServer(urls=url) for url in server.ice_servers],
             connect_timeout_s=server.connect_timeout_s,
-            clock=self.clock,
         )
 
 

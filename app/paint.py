@@ -117,11 +117,12 @@ def _painted(reader: FileSource, wiring: Wiring, troubles: list[VitascopeError])
         if wiring.close(0.0 if error is not None else DRAIN_TIMEOUT_S):
             is_whole.set()
 
+    output = wiring.output
     reader.start(put, None, ended)
     given = 0
     while True:
         try:
-            result = wiring.output.get()
+            result = output.get()
         except ChannelClosed:
             break
         if result.error is not None:

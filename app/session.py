@@ -12,16 +12,18 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from realtime.core.clock import NS_PER_S, Clock
 from realtime.core.errors import SessionError, SourceClosed, VitascopeError
 from realtime.core.frame import Frame
+from realtime.link import Ends, Link, Role
 
 from . import events
+from .links import ENDED, Held, Links
 from .logs import session_in_log
 from .loop import outcome
+from .patience import Limits, Patience
 from .states import State, moved
 from .wiring import Wiring
 
@@ -31,22 +33,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LINGER_S = 10.0
-"""A failed session stays this long, so that its page can read why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Times after which a session is closed or told of, in seconds."""
-
-    connect_timeout_s: float = 30.0
-    idle_timeout_s: float = 60.0
-    stats_interval_s: float = 0.5
-    drain_timeout_s: float = 5.0
-
 
 class Session:
-    """Wire a source, a graph and a peer; see `states.MOVES` for its life."""
+    """Wire a source, a graph and links; see `states.MOVES` for its life."""
 
     def __init__(
         self,
@@ -54,7 +43,7 @@ class Session:
         wiring: Wiring,
         *,
         make_source: Callable[[int | None], Source] | None,
-        make_peer: Callable[[Session], Peer],
+        make_peer: Callable[[Ends, str], Peer],
         executor: Executor,
         limits: Limits,
         clock: Clock,
@@ -66,21 +55,19 @@ class Session:
         """Why it ended; empty while it has not."""
         self.wiring = wiring
         self.outbox = events.Outbox()
-        self.peer: Peer | None = None
+        self.links = Links(session_id[:6], clock, self._follow)
         self.closed = asyncio.Event()
         self._make_source = make_source
         self._make_peer = make_peer
+        self._peers: list[Peer] = []
         self._source: Source | None = None
         self._executor = executor
         self._limits = limits
         self._clock = clock
         self._on_closed = on_closed
         self._loop = asyncio.get_running_loop()
-        self._heard_ns = self._begun_ns = clock.now_ns()
-        self._failed_ns: int | None = None
-        self._connected = False
-        self._speaks = make_source is None
-        """Whether silence means that the client has gone: it sends pictures, or has sent a ping."""
+        now_ns = clock.now_ns()
+        self._patience = Patience(limits, now_ns, now_ns, speaks=make_source is None)
         self._configuring = threading.Lock()
         self._answering = asyncio.Lock()
         self._told = ""
@@ -101,22 +88,54 @@ class Session:
         self._start(self._open())
         self._start(self._tend())
 
-    async def answer(self, offer_sdp: str) -> str:
-        """Return the answer to a client's offer. Raises UnsupportedMedia; the session survives that."""
+    def ends(self, role: Role, path: str) -> Ends:
+        """Return what a new link is made of; then `join`. Raises SessionError once the session has ended."""
+        self._check_running()
+        return self.links.ends(
+            role,
+            path,
+            painted=self.wiring.subscribe() if role is not Role.PUBLISH else None,
+            on_frame=self.feed if self.takes_pictures else None,
+            on_message=self.hear,
+            size_px=self.wiring.size_px(),
+        )
+
+    def join(self, ends: Ends, link: Link) -> None:
+        """Take in the link that was made of `ends`: it hears the session's events from now on."""
+        held = self.links.join(ends, link)
+        if held.state not in ENDED and held.detach is None:
+            held.detach = self.outbox.attach(link.send)
+
+    async def answer(self, offer_sdp: str, role: Role = Role.MAIN, path: str = "webrtc") -> str:
+        """Return the answer to a client's offer: of a link that there is, or of a new one.
+
+        Raises UnsupportedMedia; the session survives that.
+        """
         self._check_running()
         async with self._answering:
-            if self.peer is not None:
-                return await self.peer.answer(offer_sdp)
-            peer = self._make_peer(self)
+            self._peers = [peer for peer in self._peers if peer.state != "closed"]
+            for peer in self._peers:
+                if peer.path == path and peer.knows(offer_sdp):
+                    return await peer.answer(offer_sdp)
+            peer, answer = await self._answered(offer_sdp, role, path)
+            self._peers.append(peer)
+            return answer
+
+    async def _answered(self, offer_sdp: str, role: Role, path: str) -> tuple[Peer, str]:
+        ends = self.ends(role, path)
+        try:
+            peer = self._make_peer(ends, path)
             try:
                 answer = await peer.answer(offer_sdp)
                 self._check_running()  # it may have ended while the peers talked
             except VitascopeError:
                 await peer.close()
                 raise
-            self.peer = peer
-        self.outbox.attach(peer.send)
-        return answer
+        except BaseException:
+            self.links.forget(ends)
+            raise
+        self.join(ends, peer)
+        return peer, answer
 
     async def close(self, why: str = "") -> None:
         """Finish what is in flight and let go of everything. Twice does no harm."""
@@ -146,8 +165,7 @@ class Session:
                 if source is not None:
                     await self._blocking(source.stop)
                 await self._blocking(lambda: self.wiring.close(self._limits.drain_timeout_s))
-                if self.peer is not None:
-                    await self.peer.close()
+                await asyncio.gather(*(held.link.close() for held in self.links if held.link is not None))
             finally:
                 self._move(State.CLOSED)
                 self.outbox.detach()
@@ -162,7 +180,7 @@ class Session:
             return
         self._move(State.FAILED)
         self.why = str(error)
-        self._failed_ns = self._clock.now_ns()
+        self._patience.failed_ns = self._clock.now_ns()
         self.outbox.put(events.trouble(error, permanent=True))
         source, self._source = self._source, None
         if source is not None:
@@ -189,19 +207,13 @@ class Session:
 
     def overdue(self, now_ns: int) -> str:
         """Say why this session should end by now, or ""."""
-        if self._failed_ns is not None:
-            return self.why if now_ns - self._failed_ns > LINGER_S * NS_PER_S else ""
-        if not self._connected:
-            late = now_ns - self._begun_ns > self._limits.connect_timeout_s * NS_PER_S
-            return f"Nobody connected within {self._limits.connect_timeout_s:g} s." if late else ""
-        idle = self._speaks and now_ns - self._heard_ns > self._limits.idle_timeout_s * NS_PER_S
-        return f"Nothing was heard for {self._limits.idle_timeout_s:g} s." if idle else ""
+        return self._patience.overdue(now_ns, self.links, self.why)
 
     # What comes in. From any thread unless said.
 
     def feed(self, frame: Frame) -> None:
         """Take a picture from the client; those that come before the stages are open are not kept."""
-        self._heard_ns = self._clock.now_ns()
+        self._patience.heard_ns = self._clock.now_ns()
         self._put(frame)
 
     def _put(self, frame: Frame) -> None:
@@ -210,22 +222,18 @@ class Session:
 
     def hear(self, message: Mapping[str, Any]) -> None:
         """Take a message of the client's (on the loop): a ping, or settings."""
-        self._heard_ns = self._clock.now_ns()
-        self._speaks = True
+        self._patience.heard_ns = self._clock.now_ns()
+        self._patience.speaks = True
         if message.get("type") == "settings" and isinstance(message.get("settings"), dict):
             self.configure(message["settings"])
 
-    def follow(self, peer_state: str) -> None:
-        """Take note of the connection's state (on the loop)."""
-        if peer_state == "connected":
-            self._heard_ns = self._clock.now_ns()
-            self._connected = True
+    def _follow(self, held: Held, state: str) -> None:
+        """Take note of a link's state (on the loop)."""
+        if state == "connected":
+            self._patience.heard_ns = self._clock.now_ns()
             self._start_source()
-        elif self.peer is None and self._answering.locked():
-            return  # a peer whose offer could not be used: the next one may be better
-        elif peer_state in ("failed", "closed") and self._closing is None and self.state is not State.CLOSED:
-            why = "No connection came about." if not self._connected else "The other side has gone."
-            self._start(self.close(why))
+            for older in self.links.replaced_by(held):
+                self._start(older.close())
 
     def configure(self, changes: Mapping[str, Any]) -> None:
         """Apply live settings from the next sample on. Raises ConfigError; nothing is changed then."""
@@ -233,9 +241,12 @@ class Session:
         with self._configuring:
             self.wiring.configure(changes)
             size_px = self.wiring.size_px()
-        peer = self.peer
-        if peer is not None:
-            self._loop.call_soon_threadsafe(peer.resize, size_px)
+        self._loop.call_soon_threadsafe(self._resize, size_px)
+
+    def _resize(self, size_px: int | None) -> None:
+        for held in self.links:
+            if held.link is not None:
+                held.link.resize(size_px)
 
     def report(self, sentence: str) -> None:
         """Tell the client what is being prepared, or once it runs, what a stage has to say."""
@@ -253,9 +264,13 @@ class Session:
     def figures(self) -> dict[str, Any]:
         """Return what the page shows: age, rates, drops, and where the time goes."""
         figures = self.wiring.figures()
-        if self.peer is not None:
-            stats = self.peer.stats()
+        main = self.links.main
+        if main is not None and main.link is not None:
+            stats = main.link.stats()
+            figures["path"] = main.path
             figures["dropped"] += stats.dropped_before_intake
+            if main.painted is not None:
+                figures["dropped"] += main.painted.stats().dropped
             if stats.frames_out:
                 figures["send_ms"] = round(max(0.0, stats.age_at_send_ms_p50 - figures["age_p50_ms"]), 1)
                 figures["age_p50_ms"] = round(stats.age_at_send_ms_p50, 1)
@@ -271,7 +286,7 @@ class Session:
         return {
             "state": self.state.value,
             "why": self.why,
-            "age_s": round((self._clock.now_ns() - self._begun_ns) / NS_PER_S, 1),
+            "age_s": round((self._clock.now_ns() - self._patience.begun_ns) / NS_PER_S, 1),
             "settings": self.wiring.settings(),
             "engine": self.wiring.engine(),
             "figures": self.figures() if self.state is State.LIVE else None,
@@ -283,7 +298,7 @@ class Session:
     def _start_source(self) -> None:
         if self._make_source is None or self._source is not None or self.state is not State.LIVE:
             return
-        if not self._connected:
+        if not self.links.was_connected:
             return  # nobody watches yet: a file should begin at its beginning
         try:
             self._source = self._make_source(self.wiring.size_px())

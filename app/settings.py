@@ -36,6 +36,12 @@ class ServerSettings(Section):
     idle_timeout_s: float = Field(
         60.0, gt=0, le=86_400, description="A session from which nothing is heard for this long is closed."
     )
+    resume_timeout_s: float = Field(
+        20.0,
+        ge=0,
+        le=600,
+        description="How long a session whose links are lost waits for its client.",
+    )
     stats_interval_s: float = Field(0.5, ge=0.1, le=10, description="How often the page is told the figures.")
     drain_timeout_s: float = Field(
         5.0, ge=0, le=60, description="How long a closing session may finish what is in flight."

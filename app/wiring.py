@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -133,9 +134,17 @@ class Wiring:
             live=live,
             on_error=(lambda node, error: on_error(error)) if on_error is not None else None,
         )
-        capacity, drop = (1, Drop.OLDEST) if live else (FILE_CAPACITY, Drop.WAIT)
-        self.output: Channel[Result[Any]] = self._graph.subscribe(graph.output, capacity=capacity, drop=drop)
-        """What the output node makes; closed with the wiring."""
+        self._live = live
+
+    @cached_property
+    def output(self) -> Channel[Result[Any]]:
+        """What the output node makes, from the first use of this on; closed with the wiring."""
+        return self.subscribe()
+
+    def subscribe(self) -> Channel[Result[Any]]:
+        """Return a channel of what the output node makes from now on, to be closed by who is done with it."""
+        capacity, drop = (1, Drop.OLDEST) if self._live else (FILE_CAPACITY, Drop.WAIT)
+        return self._graph.subscribe(self._name, capacity=capacity, drop=drop)
 
     # Life. `open` and `close` block and may run on different threads.
 
@@ -148,11 +157,11 @@ class Wiring:
 
         Raises what the stage raises, or StageError when nothing comes.
         """
-        side = self.size_px() or TRY_OUT_SIDE_PX
+        side, output = self.size_px() or TRY_OUT_SIDE_PX, self.output
         stamp = Stamp("try-out", 0, 0, VIDEO_CLOCK, self._ctx.clock.now_ns())
         self.put(Frame(stamp, np.full((side, side, 3), 128, np.uint8)))
         try:
-            result = self.output.get(timeout_s=TRY_OUT_TIMEOUT_S)
+            result = output.get(timeout_s=TRY_OUT_TIMEOUT_S)
         except TimeoutError as error:
             raise StageError(
                 f"The first picture did not come within {TRY_OUT_TIMEOUT_S:g} s.", stage=self._name
@@ -222,7 +231,7 @@ class Wiring:
             "age_p95_ms": round(out.age_ms_p95, 1),
             "fps": round(out.rate_hz, 1),
             "repeated": out.noted,
-            "dropped": sum(node.dropped for node in nodes.values()) + self.output.stats().dropped,
+            "dropped": sum(node.dropped for node in nodes.values()),
             "wait_ms": round(sum(node.wait_ms_p50 for node in way), 1),
             "work_ms": round(sum(node.work_ms_p50 for node in way), 1),
         }

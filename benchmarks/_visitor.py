@@ -81,10 +81,10 @@ def number_in(frame: av.VideoFrame) -> int | None:
 
 
 def call(url: str, body: dict[str, Any]) -> dict[str, Any]:
-    """POST JSON and return the JSON answer."""
+    """POST JSON and return the JSON answer; {} for an empty one."""
     request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=20) as answer:
-        found: dict[str, Any] = json.load(answer)
+        found: dict[str, Any] = json.loads(answer.read() or b"{}")
         return found
 
 
@@ -107,6 +107,7 @@ class Visit:
         self._counts_from_s: float | None = None
         self._newest = -1
         self._tasks: list[asyncio.Task[None]] = []
+        self._leave: Callable[[], object] = lambda: None
 
     async def run(self, seconds: float, on_begin: Callable[[], None]) -> Report:
         """Return the report after `seconds` of counting."""
@@ -127,18 +128,20 @@ class Visit:
         return self.report
 
     async def close(self) -> None:
-        """End the connection."""
+        """End the connection, and the session: it would wait for us to come back."""
         await self.pc.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.to_thread(self._leave)
 
     def _offered(self, sdp: str) -> str:
         offer = {"sdp": sdp, "type": "offer"}
         if self._door == "bare":
             return str(call(f"{self._url}/offer", offer)["sdp"])
-        session = call(f"{self._url}/api/sessions", {})["id"]
-        return str(call(f"{self._url}/api/sessions/{session}/offer", offer)["sdp"])
+        session = f"{self._url}/api/sessions/{call(f'{self._url}/api/sessions', {})['id']}"
+        self._leave = lambda: call(f"{session}/close", {})
+        return str(call(f"{session}/offer", offer)["sdp"])
 
     def _take(self, track: MediaStreamTrack) -> None:
         if track.kind == "video":

@@ -59,6 +59,12 @@ def check_offer(sdp: object) -> None:
         raise UnsupportedMedia("The offer (SDP) has more than 8 media sections.", hint=OFFER_HINT)
 
 
+def fingerprints(sdp: str) -> frozenset[str]:
+    """Return the fingerprints of the certificates in a description, which are a connection's own."""
+    found = (line.split(":", 1)[1] for line in sdp.splitlines() if line.startswith("a=fingerprint:"))
+    return frozenset(one.strip().lower() for one in found)
+
+
 def preferred_codecs(codec: Codec) -> list[RTCRtpCodecCapability]:
     """Return all video codecs, the preferred one first; empty keeps the order of the offer."""
     if codec == "offer":

@@ -1,31 +1,26 @@
 """One WebRTC peer: an offer becomes an answer, pictures and sound come in, painted pictures go out.
 
-A peer knows no session and no graph: what comes in goes to callbacks, what goes out comes from a channel.
-It lives on the event loop that called `answer`; `on_frame` and `on_audio` are called on worker threads,
-`on_message` and `on_state` on the loop.
+It lives on the event loop that called `answer`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 from aiortc import RTCConfiguration, RTCDataChannel, RTCIceServer, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamTrack
 
-from realtime.core.channel import Channel
-from realtime.core.clock import Clock, MonotonicClock
 from realtime.core.errors import ConnectionLost, SessionError, UnsupportedMedia, VitascopeError
-from realtime.core.frame import AudioChunk, Frame
 from realtime.core.metrics import Histogram
+from realtime.link import Ends, LinkStats
 from realtime.media import Intake
 
 from . import tuning
 from .control import LABEL, ControlChannel, error_event
-from .offer import OFFER_HINT, SDP_ERRORS, Codec, check_offer, preferred_codecs
+from .offer import OFFER_HINT, SDP_ERRORS, Codec, check_offer, fingerprints, preferred_codecs
 from .tracks import PaintedTrack, SoundIn, VideoIn
 
 log = logging.getLogger(__name__)
@@ -34,68 +29,39 @@ CONNECT_TIMEOUT_S = 30.0
 CLOSE_TIMEOUT_S = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class PeerStats:
-    """Say how a peer is doing, since it began."""
-
-    state: str
-    frames_in: int
-    """Decoded pictures received."""
-    dropped_before_intake: int
-    """Received pictures that a newer one replaced before they were converted."""
-    frames_out: int
-    age_at_send_ms_p50: float
-    age_at_send_ms_p95: float
-    """From the door (decoded picture arrived) to the encoder, over the last 10 s."""
-    sound_packets_in: int
-    sound_packets_lost: int
-    """Received, but nobody took them in time."""
-    messages_refused: int
-    events_dropped: int
-
-
 class Peer:
-    """Connect one browser or other WebRTC client.
-
-    `painted` is the channel of frames (or of results that hold one) to send back. `size_px` is the side of
-    the centre square that incoming pictures are cut and resized to; None keeps their size.
-    """
+    """Connect one browser or other WebRTC client: the aiortc engine of `realtime.link.Link`."""
 
     def __init__(
         self,
+        ends: Ends,
         *,
-        name: str = "peer",
-        painted: Channel[Any] | None = None,
-        on_frame: Callable[[Frame], object] | None = None,
-        on_audio: Callable[[AudioChunk], object] | None = None,
-        on_message: Callable[[dict[str, Any]], object] | None = None,
-        on_state: Callable[[str], object] | None = None,
-        size_px: int | None = None,
+        path: str = "webrtc",
         codec: Codec = "h264",
         ice_servers: Sequence[RTCIceServer] = (),
         connect_timeout_s: float = CONNECT_TIMEOUT_S,
-        clock: Clock | None = None,
     ) -> None:
         tuning.apply()
-        self.name = name
+        self.name = ends.name
+        self.path = path
         self.state = "new"
-        self.age_ms = Histogram(f"{name}_age_at_send_ms")
-        self._clock = clock or MonotonicClock()
-        self._painted = painted
-        self._on_frame = on_frame
-        self._on_audio = on_audio
-        self._on_message = on_message
-        self._on_state = on_state
-        self._intake = Intake(size_px)
+        self.age_ms = Histogram(f"{ends.name}_age_at_send_ms")
+        self._ends = ends
+        self._intake = Intake(ends.size_px)
         self._codec = codec
         self._ice_servers = list(ice_servers)
         self._connect_timeout_s = connect_timeout_s
         self._pc: RTCPeerConnection | None = None
+        self._fingerprints: frozenset[str] = frozenset()
         self._control: ControlChannel | None = None
         self._out: PaintedTrack | None = None
         self._ins: list[VideoIn | SoundIn] = []
         self._closing: asyncio.Task[None] | None = None
         self._watchdog: asyncio.TimerHandle | None = None
+
+    def knows(self, offer_sdp: str) -> bool:
+        """Tell whether an offer is of the connection that it has: of the same certificate (RFC 8122, 5)."""
+        return self._closing is None and bool(self._fingerprints & fingerprints(offer_sdp))
 
     async def answer(self, offer_sdp: str) -> str:
         """Return the answer to an offer. A second offer renegotiates.
@@ -120,6 +86,7 @@ class Peer:
         if first and self._closing is None and pc.connectionState != "connected":
             loop = asyncio.get_running_loop()
             self._watchdog = loop.call_later(self._connect_timeout_s, self._not_connected)
+        self._fingerprints = fingerprints(offer_sdp)
         return str(pc.localDescription.sdp)
 
     def send(self, event: dict[str, Any]) -> None:
@@ -134,12 +101,12 @@ class Peer:
             if isinstance(line, VideoIn):
                 line.intake = self._intake
 
-    def stats(self) -> PeerStats:
+    def stats(self) -> LinkStats:
         """Return the figures of now."""
         video = [line.pump for line in self._ins if isinstance(line, VideoIn)]
         sound = [line.pump for line in self._ins if isinstance(line, SoundIn)]
         control = self._control
-        return PeerStats(
+        return LinkStats(
             state=self.state,
             frames_in=sum(pump.received for pump in video),
             dropped_before_intake=sum(pump.channel.stats().dropped for pump in video),
@@ -179,11 +146,13 @@ class Peer:
 
     def _connection(self) -> RTCPeerConnection:
         pc = self._pc = RTCPeerConnection(RTCConfiguration(iceServers=self._ice_servers))
-        self._control = ControlChannel(self._on_message)
-        video = pc.addTransceiver("video", direction="sendrecv" if self._painted is not None else "recvonly")
+        self._control = ControlChannel(self._ends.on_message)
+        video = pc.addTransceiver(
+            "video", direction="sendrecv" if self._ends.painted is not None else "recvonly"
+        )
         video.setCodecPreferences(preferred_codecs(self._codec))
-        if self._painted is not None:
-            self._out = PaintedTrack(self._painted, clock=self._clock, age_ms=self.age_ms)
+        if self._ends.painted is not None:
+            self._out = PaintedTrack(self._ends.painted, clock=self._ends.clock, age_ms=self.age_ms)
             video.sender.replaceTrack(self._out)
         pc.on("track", self._take_track)
         pc.on("datachannel", self._take_channel)
@@ -198,10 +167,10 @@ class Peer:
                     track,
                     source=source,
                     intake=self._intake,
-                    on_frame=self._on_frame,
+                    on_frame=self._ends.on_frame,
                     on_error=self._tell,
                     on_ended=self._worker_ended,
-                    clock=self._clock,
+                    clock=self._ends.clock,
                 )
             )
         else:
@@ -209,10 +178,10 @@ class Peer:
                 SoundIn(
                     track,
                     source=source,
-                    on_audio=self._on_audio,
+                    on_audio=self._ends.on_audio,
                     on_error=self._tell,
                     on_ended=self._worker_ended,
-                    clock=self._clock,
+                    clock=self._ends.clock,
                 )
             )
 
@@ -242,8 +211,8 @@ class Peer:
         if state == self.state or self.state == "closed":
             return
         self.state = state
-        if self._on_state is not None:
-            self._on_state(state)
+        if self._ends.on_state is not None:
+            self._ends.on_state(state)
 
     def _tell(self, error: VitascopeError) -> None:
         self.send(error_event(error))

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from aiortc import RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 
+from realtime.link import Role
 from realtime.media import fit
 from realtime.sources.mark import read_mark
 from realtime.sources.pattern import pattern_picture
@@ -53,7 +54,7 @@ class Watcher(Client):
 
 
 async def test_a_pattern_comes_painted_and_a_patch_changes_the_picture() -> None:
-    async with serving() as http:
+    async with serving(server__resume_timeout_s=0.5) as http:
         one = await made(http, {**PATTERN, "settings": {"size_px": SIDE}})
         watcher = Watcher()
         await watcher.join(http, one)
@@ -83,6 +84,32 @@ async def test_a_pattern_comes_painted_and_a_patch_changes_the_picture() -> None
         async with asyncio.timeout(20):
             await http.studio.loop.do(session.closed.wait())  # type: ignore[attr-defined]
         assert session.why == "The other side has gone."
+
+
+async def test_a_client_that_lost_its_connection_finds_its_session_as_it_left_it() -> None:
+    async with serving() as http:
+        one = await made(http, {**PATTERN, "settings": {"size_px": SIDE}})
+        first, viewer = Watcher(), Watcher()
+        await first.join(http, one)
+        await first.pictures(3)
+        assert (await http.patch(f"/api/sessions/{one}/settings", json={"strength": 0})).status_code == 200
+        await first.close()
+        again = Watcher()
+        await again.join(http, one)
+        await again.pictures(5)
+        await again.until(lambda: again.is_inverted() is False)
+        await again.control_open()
+        await again.until(lambda: any(message["type"] == "ready" for message in again.messages))
+        session = http.studio.manager.get(one)  # type: ignore[attr-defined]
+        sdp = await viewer.offer()
+        answer = await http.studio.loop.do(session.answer(sdp, Role.VIEW, "whep"))  # type: ignore[attr-defined]
+        await viewer.pc.setRemoteDescription(RTCSessionDescription(answer, "answer"))
+        await viewer.pictures(5)
+        await again.pictures(5)  # both see
+        assert [held.path for held in session.links] == ["webrtc", "whep"]
+        await viewer.close()
+        await again.close()
+        await http.delete(f"/api/sessions/{one}")
 
 
 async def test_the_client_s_own_pictures_come_back_painted() -> None:

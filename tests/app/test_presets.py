@@ -59,11 +59,12 @@ def test_only_what_moves_is_repainted(house: House) -> None:
     context = StageContext(shared=house.shared)
     wiring = Wiring(settings, Registry(), house, context, live=False)
     wiring.open()
+    output = wiring.output
     lefts = [None, None, None, 16, 64, 112]
     pictures = []
     for seq, left in enumerate(lefts):
         wiring.put(view(seq, left))
-        result = wiring.output.get(timeout_s=TIMEOUT_S)
+        result = output.get(timeout_s=TIMEOUT_S)
         assert result.error is None
         assert result.stamp.seq == seq
         pictures.append(result.value.pixels.astype(float))

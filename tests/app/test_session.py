@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -12,13 +12,15 @@ import pytest
 from app import events
 from app.bodies import FromClient, FromPattern
 from app.manager import SessionManager
-from app.session import LINGER_S, Session
+from app.patience import LINGER_S
+from app.session import Session
 from app.states import MOVES, State, moved
 from realtime.core.channel import Channel, Drop
 from realtime.core.clock import ManualClock
 from realtime.core.errors import ConfigError, SessionError
 from realtime.core.frame import Frame, Result
 from realtime.core.seat import ERRORS_TO_SWITCH_OFF
+from realtime.link import Role
 from tests.app import stages
 from tests.vocabulary import make_frame
 
@@ -72,6 +74,13 @@ def managed(stage: str, clock: ManualClock) -> SessionManager:
     return SessionManager(stages.settings(table, **given), table, clock=clock)
 
 
+def turns(session: Session, role: Role = Role.MAIN) -> Callable[[str], object]:
+    """Make a link's ends and return what tells the session of its state."""
+    turn = session.ends(role, "test").on_state
+    assert turn is not None
+    return turn
+
+
 async def ended(session: Session) -> str:
     async with asyncio.timeout(10):
         await session.closed.wait()
@@ -102,7 +111,7 @@ async def test_a_session_that_nobody_connects_to_is_closed(
 
 async def test_a_client_that_falls_silent_is_closed(manager: SessionManager, clock: ManualClock) -> None:
     session = await live(await manager.create(FromClient()))
-    session.follow("connected")
+    turns(session)("connected")
     for _ in range(3):  # a ping a minute, nearly, keeps it
         clock.advance(ms=59_000)
         session.hear({"type": "ping", "sent_ms": 0})
@@ -115,7 +124,7 @@ async def test_one_that_only_watches_may_be_silent_until_it_has_spoken(
     manager: SessionManager, clock: ManualClock
 ) -> None:
     session = await live(await manager.create(FromPattern(kind="pattern", count=1)))
-    session.follow("connected")
+    turns(session)("connected")
     clock.advance(ms=600_000)
     assert session.overdue(clock.now_ns()) == ""
     session.hear({"type": "ping", "sent_ms": 0})
@@ -139,13 +148,22 @@ async def test_a_failed_session_lingers_so_that_its_page_can_read_why(clock: Man
     await manager.close_all()
 
 
-async def test_the_other_side_going_ends_it(manager: SessionManager) -> None:
+async def test_the_other_side_going_ends_it_after_a_while(
+    manager: SessionManager, clock: ManualClock
+) -> None:
     session = await live(await manager.create(FromClient()))
-    session.follow("connected")
-    session.follow("closed")
+    turn = turns(session)
+    turn("connected")
+    clock.advance(ms=30_000)
+    assert session.overdue(clock.now_ns()) == ""
+    turn("closed")
+    clock.advance(ms=20_000)
+    assert session.overdue(clock.now_ns()) == ""  # it may come back
+    clock.advance(ms=1)
     assert await ended(session) == "The other side has gone."
     never = await manager.create(FromClient())
-    never.follow("failed")
+    turns(never)("failed")
+    clock.advance(ms=30_001)
     assert await ended(never) == "No connection came about."
 
 
@@ -195,10 +213,12 @@ async def test_a_stage_that_always_fails_is_told_then_switched_off_and_the_sessi
                 continue
             return event
 
+    output = session.wiring.output
+
     async def paint(seq: int) -> Result[Frame]:
         session.feed(make_frame(seq))
         async with asyncio.timeout(10):
-            return await session.wiring.output.aget()
+            return await output.aget()
 
     assert (await paint(0)).error is not None
     notice = await hear("notice")
@@ -241,7 +261,8 @@ def test_events_wait_until_somebody_listens_but_old_figures_do_not() -> None:
     for number in range(40):
         outbox.put(events.notice(str(number)))
     outbox.attach(heard.append)
-    assert [event["message"] for event in heard[3:]] == [str(number) for number in range(24, 40)]
+    assert heard[3]["type"] == "ready"  # who comes back is told so
+    assert [event["message"] for event in heard[4:]] == [str(number) for number in range(24, 40)]
 
 
 def test_an_error_event_says_what_the_page_shows() -> None:

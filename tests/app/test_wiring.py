@@ -32,7 +32,13 @@ def house() -> Iterator[House]:
 def wired(house: House, stage: str = "Invert", **options: Any) -> Wiring:
     table = stages.registry(stage)
     context = StageContext("test", shared=house.shared)
-    return Wiring(stages.settings(table), table, house, context, **options)
+    return listened(Wiring(stages.settings(table), table, house, context, **options))
+
+
+def listened(wiring: Wiring) -> Wiring:
+    """Subscribe to its output before anything goes in."""
+    assert wiring.output is not None
+    return wiring
 
 
 def test_a_picture_goes_in_and_comes_out_painted(house: House) -> None:
@@ -127,7 +133,7 @@ def test_two_nodes_in_a_row_undo_each_other(house: House) -> None:
         "second": {"stage": "again", "input": "first"},
     }
     settings = stages.settings(table, graph__nodes=nodes, graph__output="second")
-    wiring = Wiring(settings, table, house, StageContext("test", shared=house.shared))
+    wiring = listened(Wiring(settings, table, house, StageContext("test", shared=house.shared)))
     wiring.open()
     wiring.put(picture(0))
     assert (wiring.output.get(timeout_s=5).value.pixels == 10).all()

@@ -22,6 +22,7 @@ from realtime.core.channel import Channel
 from realtime.core.errors import ConfigError, SessionError, VitascopeError
 from realtime.core.frame import Frame
 from realtime.core.stage import Live
+from realtime.link import Ends
 from realtime.sources.pattern import PatternSource
 from realtime.webrtc.peer import Peer
 from ui.page import mount
@@ -125,11 +126,13 @@ class LoopbackSession:
         self.told_to_close = threading.Event()
         self.painted: Channel[Frame] = Channel(f"{name}-painted")
         self.peer = Peer(
-            name=name,
-            painted=self.painted,
-            on_frame=self._paint if kind == "webrtc" else None,
-            on_state=self._follow,
-            size_px=SIDE_PX,
+            Ends(
+                name=name,
+                painted=self.painted,
+                on_frame=self._paint if kind == "webrtc" else None,
+                on_state=self._follow,
+                size_px=SIDE_PX,
+            )
         )
         self._is_ready = is_ready
         self._count = 0

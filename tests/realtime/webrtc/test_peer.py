@@ -17,13 +17,14 @@ from realtime.core.channel import Channel
 from realtime.core.errors import ConfigError, SessionError, UnsupportedMedia
 from realtime.core.frame import AudioChunk, Frame
 from realtime.core.planar import PlanarFrame
+from realtime.link import Ends
 from realtime.sources.mark import read_mark
 from realtime.webrtc.offer import MAX_SDP_BYTES, check_offer, preferred_codecs
 from realtime.webrtc.peer import Peer
 from tests.realtime.webrtc.client import Client, NumberedCamera
 
 
-def echo(**options) -> tuple[Peer, list[int | None]]:
+def echo(codec: str = "h264", connect_timeout_s: float = 30.0, **ends) -> tuple[Peer, list[int | None]]:
     """A peer that sends back what comes in, and the numbers that it saw."""
     out: Channel[Frame] = Channel("painted")
     seen: list[int | None] = []
@@ -32,7 +33,11 @@ def echo(**options) -> tuple[Peer, list[int | None]]:
         seen.append(read_mark(frame.pixels))
         out.put(frame)
 
-    return Peer(painted=out, on_frame=take, **{"size_px": 128, **options}), seen
+    return Peer(
+        Ends(painted=out, on_frame=take, **{"size_px": 128, **ends}),
+        codec=codec,
+        connect_timeout_s=connect_timeout_s,
+    ), seen
 
 
 @pytest.mark.parametrize("codec", ["h264", "vp8", "offer"])
@@ -69,7 +74,7 @@ async def test_a_picture_that_only_passes_through_is_never_converted() -> None:
         frames.append(frame)
         out.put(frame)
 
-    peer = Peer(painted=out, on_frame=take)
+    peer = Peer(Ends(painted=out, on_frame=take))
     client = Client(NumberedCamera())
     await client.connect(peer)
     await client.pictures(10)
@@ -94,7 +99,7 @@ async def test_a_slow_painter_keeps_latency_flat_and_memory_bounded() -> None:
 
     painter = threading.Thread(target=paint)
     painter.start()
-    peer = Peer(painted=out, on_frame=inbox.put, size_px=128)
+    peer = Peer(Ends(painted=out, on_frame=inbox.put, size_px=128))
     client = Client(NumberedCamera())
     await client.connect(peer)
     await client.pictures(90, timeout_s=40)
@@ -117,7 +122,7 @@ async def test_a_slow_painter_keeps_latency_flat_and_memory_bounded() -> None:
 
 
 async def test_a_track_that_nobody_paints_does_not_leak() -> None:
-    peer = Peer(size_px=64)  # no on_frame, nothing to send back
+    peer = Peer(Ends(size_px=64))  # no on_frame, nothing to send back
     client = Client(NumberedCamera())
     answer = await client.connect(peer)
     await client.camera.until_sent(75)
@@ -129,7 +134,7 @@ async def test_a_track_that_nobody_paints_does_not_leak() -> None:
 
 
 async def test_close_does_not_hang_when_no_picture_ever_comes() -> None:
-    peer = Peer(painted=Channel("painted"))
+    peer = Peer(Ends(painted=Channel("painted")))
     client = Client(None)
     await client.connect(peer)
     await client.control_open()
@@ -143,7 +148,7 @@ async def test_close_does_not_hang_when_no_picture_ever_comes() -> None:
 
 async def test_the_channel_s_end_ends_the_track_and_nothing_else() -> None:
     out: Channel[Frame] = Channel("painted")
-    peer = Peer(painted=out, on_message=lambda message: peer.send({"pong": message["ping"]}))
+    peer = Peer(Ends(painted=out, on_message=lambda message: peer.send({"pong": message["ping"]})))
     client = Client(None)
     await client.connect(peer)
     await client.control_open()
@@ -242,7 +247,7 @@ async def test_sound_comes_as_16_khz_mono_without_gaps() -> None:
 
 async def test_size_change_in_the_middle_both_ways() -> None:
     out: Channel[Frame] = Channel("painted")
-    peer = Peer(painted=out, on_frame=out.put)  # each picture keeps its size
+    peer = Peer(Ends(painted=out, on_frame=out.put))  # each picture keeps its size
     camera = NumberedCamera((160, 120))
     client = Client(camera)
     await client.connect(peer)
@@ -281,7 +286,7 @@ async def test_a_fault_in_the_application_is_told_and_nothing_hangs() -> None:
     def faulty(frame: Frame) -> None:
         raise KeyError("a fault")
 
-    peer = Peer(on_frame=faulty, size_px=64)
+    peer = Peer(Ends(on_frame=faulty, size_px=64))
     client = Client(NumberedCamera())
     await client.connect(peer)
     await client.until(lambda: bool(client.messages))
