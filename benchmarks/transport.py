@@ -18,10 +18,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
+from benchmarks import _browser
 from benchmarks._measure import median, quantile
 from benchmarks._processes import Seen, Server, serving, visit
 
 OURS = ("app serve", ("--no-open", "--preset", "mirror"))
+BROWSER = "benchmarks._browser"
 BARE, TUNED = ("benchmarks._echo", ()), ("benchmarks._echo", ("--tuned",))
 
 
@@ -64,6 +66,7 @@ def ways() -> list[Way]:
         Way("bare_h264", BARE, ("--door", "bare")),
         Way("tuned_h264", TUNED, ("--door", "bare")),
         Way("ours", OURS),
+        Way("chromium", OURS, ("--path", "webrtc"), BROWSER, _browser.why_not),
     ]
 
 
