@@ -1,4 +1,4 @@
-"""An aiortc client in a process of its own: sends numbered pictures, notes when each comes back.
+"""A client in a process of its own, aiortc with our tuning: sends numbered pictures, notes their return.
 
 Run as `python -m benchmarks._visitor URL --seconds 10`. It prints one line of JSON when pictures come and the
 line has settled, and one at the end, see `Report`. `--door` says what URL is: a server of ours, or the bare
@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import json
 import time
 import urllib.request
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from fractions import Fraction
 from typing import Any
 
 import av
@@ -22,11 +22,16 @@ import numpy as np
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 
-from realtime.media import to_video_frame
+from realtime.core.channel import Channel
+from realtime.core.clock import MonotonicClock
+from realtime.core.frame import VIDEO_CLOCK, Stamp
+from realtime.core.planar import PlanarFrame, Planes
+from realtime.media import from_i420, to_i420
 from realtime.sources.mark import read_mark, write_mark
 from realtime.sources.pattern import pattern_picture
 from realtime.webrtc import tuning
 from realtime.webrtc.offer import preferred_codecs
+from realtime.webrtc.painted import PaintedTrack
 
 WIDTH_PX, HEIGHT_PX, RATE_HZ = 640, 480, 30
 SETTLE_S = 2.0
@@ -51,26 +56,25 @@ class Report:
     sent: int = 0
 
 
-class Camera(MediaStreamTrack):
-    """Send a moving picture with its number at 30 a second; the next is ready before it is due."""
-
-    kind = "video"
+class Camera:
+    """Put a moving picture with its number into `out`, 30 a second; the next is ready before it is due."""
 
     def __init__(self) -> None:
-        super().__init__()
+        self.out: Channel[PlanarFrame] = Channel("camera")
         self.sent_s: dict[int, float] = {}
         self._pictures = [pattern_picture(n, WIDTH_PX, HEIGHT_PX, mark=False) for n in range(PICTURES)]
-        self._begin_s = time.monotonic()
 
-    async def recv(self) -> av.VideoFrame:
-        number = len(self.sent_s)
-        picture = self._pictures[number % PICTURES].copy()
-        write_mark(picture, number)
-        frame = to_video_frame(picture)
-        frame.pts, frame.time_base = number * 90_000 // RATE_HZ, Fraction(1, 90_000)
-        await asyncio.sleep(max(0.0, self._begin_s + number / RATE_HZ - time.monotonic()))
-        self.sent_s[number] = time.monotonic()
-        return frame
+    async def run(self) -> None:
+        """Go on until cancelled."""
+        begin_s = time.monotonic()
+        for number in itertools.count():
+            picture = self._pictures[number % PICTURES].copy()
+            write_mark(picture, number)
+            planes = Planes(to_i420(picture), from_i420)
+            await asyncio.sleep(max(0.0, begin_s + number / RATE_HZ - time.monotonic()))
+            self.sent_s[number] = time.monotonic()
+            stamp = Stamp("camera", number, number * 90_000 // RATE_HZ, VIDEO_CLOCK, time.monotonic_ns())
+            self.out.put(PlanarFrame(stamp, planes))
 
 
 def number_in(frame: av.VideoFrame) -> int | None:
@@ -97,7 +101,7 @@ class Visit:
         self.report = Report()
         self.camera = Camera()
         self.pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-        self.pc.addTrack(self.camera)
+        self.pc.addTrack(PaintedTrack(self.camera.out, clock=MonotonicClock()))
         if codec != "offer":
             self.pc.getTransceivers()[0].setCodecPreferences(preferred_codecs(codec))  # type: ignore[arg-type]
         self.pc.on("track", self._take)
@@ -112,6 +116,7 @@ class Visit:
     async def run(self, seconds: float, on_begin: Callable[[], None]) -> Report:
         """Return the report after `seconds` of counting."""
         began_s = time.monotonic()
+        self._tasks.append(asyncio.create_task(self.camera.run()))
         await self.pc.setLocalDescription(await self.pc.createOffer())
         answer = await asyncio.to_thread(self._offered, self.pc.localDescription.sdp)
         await self.pc.setRemoteDescription(RTCSessionDescription(answer, "answer"))

@@ -165,9 +165,28 @@ def to_video_frame(pixels: Pixels) -> av.VideoFrame:
     return _wrapped(to_i420(pixels))
 
 
-def coded_picture(frame: Frame) -> av.VideoFrame:
-    """Return a yuv420p picture for an encoder; planes that are there are shared, not copied."""
-    return _wrapped(frame.planes.i420 if isinstance(frame, PlanarFrame) else to_i420(frame.pixels))
+def coded_picture(frame: Frame, size_px: tuple[int, int] | None = None) -> av.VideoFrame:
+    """Return a yuv420p picture for an encoder, at `size_px` (width, height; even) or its own size.
+
+    Planes that are there at that size are shared, not copied.
+    """
+    size_px = size_px or (frame.width_px, frame.height_px)
+    if not isinstance(frame, PlanarFrame):
+        own = size_px == (frame.width_px, frame.height_px)
+        return _wrapped(to_i420(frame.pixels if own else _resized(frame.pixels, *size_px)))
+    if size_px == (frame.width_px, frame.height_px):
+        return _wrapped(frame.planes.i420)
+    return _wrapped(_resized_i420(frame.planes.i420, *size_px))
+
+
+def _resized_i420(i420: Pixels, width_px: int, height_px: int) -> Pixels:
+    height, width = i420.shape[0] * 2 // 3, i420.shape[1]
+    resized = np.empty((height_px * 3 // 2, width_px), np.uint8)
+    resized[:height_px] = _resized(i420[:height], width_px, height_px)
+    quarters = resized[height_px:].reshape(2, height_px // 2, width_px // 2)
+    for quarter, chroma in zip(quarters, i420[height:].reshape(2, height // 2, width // 2), strict=True):
+        quarter[:] = _resized(chroma, width_px // 2, height_px // 2)
+    return resized
 
 
 def _wrapped(i420: Pixels) -> av.VideoFrame:

@@ -21,7 +21,8 @@ from realtime.media import Intake
 from . import tuning
 from .control import LABEL, ControlChannel, error_event
 from .offer import OFFER_HINT, SDP_ERRORS, Codec, check_offer, fingerprints, preferred_codecs
-from .tracks import PaintedTrack, SoundIn, VideoIn
+from .painted import PaintedTrack
+from .tracks import SoundIn, VideoIn
 
 log = logging.getLogger(__name__)
 
