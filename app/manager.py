@@ -297,15 +297,19 @@ class SessionManager:
     def _peer(self, ends: Ends, path: str) -> Peer:
         from aiortc import RTCIceServer
 
+        from realtime.webrtc import encoding, interop
         from realtime.webrtc.peer import Peer
 
         server = self.settings.server
+        encoding.wish_for(server.video_encoder)
+        interop.allow_rsa(server.rsa_peers)
         return Peer(
             ends,
             path=path,
             codec=server.video_codec,
             ice_servers=[RTCIceServer(urls=url) for url in server.ice_servers],
             connect_timeout_s=server.connect_timeout_s,
+            most_bits_s=server.video_bits_s,
         )
 
 

@@ -24,8 +24,8 @@ MOST_RATE_HZ = 30
 BUFFER_S = 1 / 6
 """A picture is at most so large, at the codec's rate: a key picture must not jam a narrow line."""
 HEADROOM = 2.0
-"""x264 takes a new rate while it runs, but only one below its limit when it was opened, and that limit must be
-its rate then. So it is opened at so much more than is asked, and turned down at once."""
+"""x264 takes a new rate while it runs, but only one below its limit when it was opened, and that limit must
+be its rate then. So it is opened at so much more than is asked, and turned down at once."""
 BELOW_RATE = 0.35
 """Below this share of the rate that it was opened for, its limits on single pictures are too wide."""
 GPU_DEVICE = Path("/dev/nvidia0")
@@ -39,9 +39,9 @@ class _Choice:
 
 
 def wish_for(encoder: Encoder) -> None:
-    """Choose the encoder of all connections that begin from now on; a refusal of the GPU's is forgotten."""
-    _Choice.wish = encoder
-    _Choice.is_refused = False
+    """Choose the encoder of all connections that begin from now on; another wish than before tries anew."""
+    if encoder != _Choice.wish:
+        _Choice.wish, _Choice.is_refused = encoder, False
 
 
 def encode_h264(self: Any, frame: av.VideoFrame, force_keyframe: bool) -> Any:
@@ -69,7 +69,8 @@ def open_codec(width_px: int, height_px: int, bits_s: int) -> Any:
     if is_gpu_wished():
         codec = _codec("h264_nvenc", width_px, height_px, bits_s)
         codec.options = {
-            "maxrate": str(bits_s), "bufsize": str(int(BUFFER_S * bits_s)), "preset": "p1", "tune": "ull", "zerolatency": "1", "delay": "0",
+            "maxrate": str(bits_s), "bufsize": str(int(BUFFER_S * bits_s)),
+            "preset": "p1", "tune": "ull", "zerolatency": "1", "delay": "0",
             "rc": "cbr", "forced-idr": "1", "g": "3000", "bf": "0", "profile": "baseline",
         }  # fmt: skip
         try:

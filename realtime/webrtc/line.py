@@ -12,6 +12,8 @@ START_BITS_S = 2_000_000
 LEAST_BITS_S = 100_000
 MOST_BITS_S = 6_000_000
 """Painted textures are hard to code: 256 to 512 px at 15 to 30 pictures a second want 1 to 3 Mbit/s."""
+CEILING_BITS_S = 20_000_000
+"""More cannot be asked for."""
 
 GROWTH_A_SECOND = 1.15
 MUCH_LOSS, HEAVY_LOSS = 0.10, 0.25
@@ -39,7 +41,7 @@ class Line:
     """Keep the books of one receiver. The media loop's alone."""
 
     def __init__(self, most_bits_s: int = MOST_BITS_S) -> None:
-        self._most = float(max(most_bits_s, LEAST_BITS_S))
+        self._most = float(min(max(most_bits_s, LEAST_BITS_S), CEILING_BITS_S))
         self._own = min(float(START_BITS_S), self._most)
         self._cap = self._most
         """What the receiver allows (REMB)."""

@@ -20,6 +20,7 @@ from realtime.media import Intake
 
 from . import tuning
 from .control import LABEL, ControlChannel, error_event
+from .line import MOST_BITS_S, Line
 from .offer import OFFER_HINT, SDP_ERRORS, Codec, check_offer, fingerprints, preferred_codecs
 from .painted import PaintedTrack
 from .tracks import SoundIn, VideoIn
@@ -41,6 +42,7 @@ class Peer:
         codec: Codec = "h264",
         ice_servers: Sequence[RTCIceServer] = (),
         connect_timeout_s: float = CONNECT_TIMEOUT_S,
+        most_bits_s: int = MOST_BITS_S,
     ) -> None:
         tuning.apply()
         self.name = ends.name
@@ -52,6 +54,7 @@ class Peer:
         self._codec = codec
         self._ice_servers = list(ice_servers)
         self._connect_timeout_s = connect_timeout_s
+        self._most_bits_s = most_bits_s
         self._pc: RTCPeerConnection | None = None
         self._fingerprints: frozenset[str] = frozenset()
         self._control: ControlChannel | None = None
@@ -153,7 +156,9 @@ class Peer:
         )
         video.setCodecPreferences(preferred_codecs(self._codec))
         if self._ends.painted is not None:
-            self._out = PaintedTrack(self._ends.painted, clock=self._ends.clock, age_ms=self.age_ms)
+            self._out = PaintedTrack(
+                self._ends.painted, clock=self._ends.clock, age_ms=self.age_ms, line=Line(self._most_bits_s)
+            )
             video.sender.replaceTrack(self._out)
         pc.on("track", self._take_track)
         pc.on("datachannel", self._take_channel)

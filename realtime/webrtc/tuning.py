@@ -21,13 +21,14 @@ import aiortc
 import aiortc.codecs.h264 as h264
 import aiortc.codecs.vpx as vpx
 import aiortc.jitterbuffer as jitterbuffer
+import aiortc.rtcdtlstransport as rtcdtlstransport
 import aiortc.rtcrtpreceiver as rtcrtpreceiver
 import aiortc.rtcrtpsender as rtcrtpsender
 
-from . import sending
+from . import interop, sending
 from .buffers import BoundedDecoderQueue, PromptJitterBuffer, RepeatingNacks
 from .encoding import encode_h264
-from .line import LEAST_BITS_S, MOST_BITS_S, START_BITS_S
+from .line import CEILING_BITS_S, LEAST_BITS_S, START_BITS_S
 
 log = logging.getLogger(__name__)
 
@@ -132,8 +133,8 @@ def _bit_rates() -> str:
         )
         _put(module, "DEFAULT_BITRATE", START_BITS_S)
         _put(module, "MIN_BITRATE", LEAST_BITS_S)
-        _put(module, "MAX_BITRATE", MOST_BITS_S)
-    return f"start at {START_BITS_S / 1e6:g} Mbit/s, at most {MOST_BITS_S / 1e6:g}"
+        _put(module, "MAX_BITRATE", CEILING_BITS_S)
+    return f"start at {START_BITS_S / 1e6:g} Mbit/s, at most {CEILING_BITS_S / 1e6:g}"
 
 
 def _own_executor() -> str:
@@ -182,6 +183,21 @@ def _line() -> str:
     return "a narrow line is filled, not jammed"
 
 
+def _ciphers() -> str:
+    """Offer what peers with RSA certificates need, where that is allowed."""
+    owner = rtcdtlstransport.RTCCertificate
+    _needs(_source_has(owner._create_ssl_context, interop.ECDSA, "set_cipher_list("), "DTLS cipher list")
+    before = owner._create_ssl_context
+
+    def context(self: Any, srtp_profiles: Any) -> Any:
+        made = before(self, srtp_profiles)
+        made.set_cipher_list(interop.suites())
+        return made
+
+    _put(owner, "_create_ssl_context", context)
+    return "meets GStreamer and other peers with RSA certificates, where the settings allow it"
+
+
 def _lonely_host() -> str:
     """Offer 127.0.0.1 where the machine has no other address (a laptop off line, a container)."""
     before = aioice.ice.get_host_addresses
@@ -205,6 +221,7 @@ _CHANGES: tuple[Callable[[], str], ...] = (
     _bit_rates,
     _own_executor,
     _line,
+    _ciphers,
     _lonely_host,
 )
 

@@ -1,5 +1,6 @@
 """Each change to aiortc is in force. When one of these fails, aiortc changed: read its source again."""
 
+import datetime
 import time
 from fractions import Fraction
 from types import SimpleNamespace
@@ -13,11 +14,16 @@ import av
 import numpy as np
 import pytest
 from aiortc.jitterbuffer import JitterFrame
+from aiortc.rtcdtlstransport import SRTP_PROFILES, RTCCertificate
 from aiortc.rtp import RtcpPsfbPacket, RtcpReceiverInfo, RtcpRrPacket, RtpPacket, pack_remb_fci
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa
+from OpenSSL import SSL
 
 from realtime.media import to_video_frame
 from realtime.sources.pattern import pattern_picture
-from realtime.webrtc import encoding, sending, tuning
+from realtime.webrtc import encoding, interop, sending, tuning
 from realtime.webrtc.buffers import PromptJitterBuffer, RepeatingNacks
 from realtime.webrtc.line import Line
 
@@ -31,7 +37,8 @@ def test_the_installed_aiortc_takes_every_change() -> None:
     results = tuning.apply()
     assert [r.name for r in results if not r.done] == [], [r.why for r in results if not r.done]
     assert {r.name for r in results} == {
-        "receiver", "nacks", "x264", "vp8_threads", "bit_rates", "own_executor", "line", "lonely_host",
+        "receiver", "nacks", "x264", "vp8_threads", "bit_rates", "own_executor", "line", "ciphers",
+        "lonely_host",
     }  # fmt: skip
     assert tuning.apply() is results  # once a process
 
@@ -66,7 +73,7 @@ def test_h264_is_ultrafast_and_still_decodes() -> None:
 def test_h264_follows_the_receivers_estimate_within_bounds() -> None:
     encoder = h264.H264Encoder()
     encode(encoder, 0)
-    for asked, got in ((500_000, 500_000), (1, tuning.LEAST_BITS_S), (99_000_000, tuning.MOST_BITS_S)):
+    for asked, got in ((500_000, 500_000), (1, tuning.LEAST_BITS_S), (99_000_000, tuning.CEILING_BITS_S)):
         encoder.target_bitrate = asked
         encode(encoder, 1)
         assert encoder.codec.bit_rate == got
@@ -184,6 +191,48 @@ def test_a_machine_with_only_a_loopback_interface_offers_it(monkeypatch: pytest.
     monkeypatch.setattr(aioice.ice.ifaddr, "get_adapters", list)
     assert aioice.ice.get_host_addresses(True, True) == ["127.0.0.1"]
     assert aioice.ice.get_host_addresses(False, True) == ["::1"]
+
+
+def rsa_certificate() -> RTCCertificate:
+    key = rsa.generate_private_key(public_exponent=65_537, key_size=2048)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "rsa")])
+    now = datetime.datetime.now(tz=datetime.UTC)
+    made = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + datetime.timedelta(days=1))
+    return RTCCertificate(key, made.sign(key, hashes.SHA256()))
+
+
+@pytest.mark.parametrize("is_allowed", [True, False])
+def test_a_peer_with_an_rsa_certificate_is_met_where_that_is_allowed(is_allowed: bool) -> None:
+    """Two ends of DTLS in memory: the other one is the server, and shows an RSA certificate."""
+    interop.allow_rsa(True)
+    server = SSL.Connection(rsa_certificate()._create_ssl_context(SRTP_PROFILES))
+    interop.allow_rsa(is_allowed)
+    try:
+        client = SSL.Connection(RTCCertificate.generateCertificate()._create_ssl_context(SRTP_PROFILES))
+    finally:
+        interop.allow_rsa(False)
+    server.set_accept_state()
+    client.set_connect_state()
+    assert meet(client, server) is is_allowed
+
+
+def meet(client: SSL.Connection, server: SSL.Connection) -> bool:
+    done = {client: False, server: False}
+    for _ in range(20):
+        for one, other in ((client, server), (server, client)):
+            try:
+                one.do_handshake()
+                done[one] = True
+            except SSL.WantReadError:
+                pass
+            except SSL.Error:
+                return False
+            try:
+                while True:
+                    other.bio_write(one.bio_read(4096))
+            except SSL.WantReadError:
+                pass
+    return all(done.values())
 
 
 def test_another_aiortc_is_left_alone_and_told(
