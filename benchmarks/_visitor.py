@@ -22,6 +22,7 @@ import numpy as np
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 
+from benchmarks._relay import UdpRelay, candidate, rewritten
 from realtime.core.channel import Channel
 from realtime.core.clock import MonotonicClock
 from realtime.core.frame import VIDEO_CLOCK, Stamp
@@ -54,6 +55,8 @@ class Report:
     unread: int = 0
     repeated: int = 0
     sent: int = 0
+    overtaken: int = 0
+    """Packets that arrived before earlier ones, where a relay saw to that."""
 
 
 class Camera:
@@ -95,8 +98,10 @@ def call(url: str, body: dict[str, Any]) -> dict[str, Any]:
 class Visit:
     """Connect, watch for some seconds, tell."""
 
-    def __init__(self, url: str, door: str, codec: str) -> None:
+    def __init__(self, url: str, door: str, codec: str, delay_s: float = 0.0, jitter_s: float = 0.0) -> None:
         tuning.apply()
+        self._delay_s, self._jitter_s = delay_s, jitter_s
+        self._relay: UdpRelay | None = None
         self._url, self._door = url, door
         self.report = Report()
         self.camera = Camera()
@@ -119,6 +124,9 @@ class Visit:
         self._tasks.append(asyncio.create_task(self.camera.run()))
         await self.pc.setLocalDescription(await self.pc.createOffer())
         answer = await asyncio.to_thread(self._offered, self.pc.localDescription.sdp)
+        if self._delay_s or self._jitter_s:
+            self._relay = UdpRelay(candidate(answer), self._delay_s, self._jitter_s)
+            answer = rewritten(answer, await self._relay.open())
         await self.pc.setRemoteDescription(RTCSessionDescription(answer, "answer"))
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             await self._first.wait()
@@ -139,6 +147,9 @@ class Visit:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.to_thread(self._leave)
+        if self._relay is not None:
+            self.report.overtaken = self._relay.overtaken
+            self._relay.close()
 
     def _offered(self, sdp: str) -> str:
         offer = {"sdp": sdp, "type": "offer"}
@@ -184,7 +195,8 @@ class Visit:
 
 async def visit(options: argparse.Namespace) -> Report:
     """Make a visit as the command line says."""
-    one = Visit(options.url, options.door, options.codec)
+    delay_s, jitter_s = options.delay_ms / 1000, options.jitter_ms / 1000
+    one = Visit(options.url, options.door, options.codec, delay_s, jitter_s)
     return await one.run(options.seconds, lambda: print('{"begin": true}', flush=True))
 
 
@@ -194,6 +206,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--door", choices=("ours", "bare"), default="ours")
     parser.add_argument("--codec", choices=("h264", "vp8", "offer"), default="h264")
+    parser.add_argument("--delay-ms", type=float, default=0.0, help="on the way, in each direction")
+    parser.add_argument("--jitter-ms", type=float, default=0.0, help="further delay, up to this, by chance")
     print(json.dumps(asdict(asyncio.run(visit(parser.parse_args())))))
 
 

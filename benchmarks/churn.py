@@ -94,7 +94,7 @@ async def churn(cycles: int) -> dict[str, Any]:
 async def settled(studio: Studio) -> Left:
     """Count once all sessions have ended, so far as they do."""
     end_s = time.monotonic() + SETTLE_TIMEOUT_S
-    while len(studio.manager) and time.monotonic() < end_s:
+    while len(studio.manager) and time.monotonic() < end_s:  # noqa: ASYNC110 - sessions have a loop of their own
         await asyncio.sleep(0.1)
     await asyncio.sleep(0.5)  # transports close with the loop's next rounds
     gc.collect()

@@ -15,10 +15,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from typing import Any
 
-from benchmarks import _browser
+from benchmarks import _browser, _netns
 from benchmarks._measure import median, quantile
 from benchmarks._processes import Seen, Server, serving, visit
 
@@ -30,6 +31,7 @@ BARE, TUNED = ("benchmarks._echo", ()), ("benchmarks._echo", ("--tuned",))
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=float, default=6.0, help="of counting, a visit")
     parser.add_argument("--rounds", type=int, default=2, help="how often each way has its turn")
+    parser.add_argument("--no-loss", action="store_true", help="no namespaces")
     parser.add_argument("--only", nargs="*", help="names of ways, e.g. ours bare_vp8")
 
 
@@ -43,6 +45,8 @@ class Way:
     visitor: str = "benchmarks._visitor"
     is_missing: Callable[[], str] = lambda: ""
     """Say why this way cannot be had here; empty where it can."""
+    delay_s: float = 0.0
+    """On the way, in each direction, by a relay of TCP: for ways that go over TCP."""
     seen: list[Seen] = field(default_factory=list)
 
     @property
@@ -67,7 +71,15 @@ def ways() -> list[Way]:
         Way("tuned_h264", TUNED, ("--door", "bare")),
         Way("ours", OURS),
         Way("chromium", OURS, ("--path", "webrtc"), BROWSER, _browser.why_not),
+        Way("websocket", OURS, ("--path", "websocket"), BROWSER, _no_websocket),
+        Way("websocket_120ms", OURS, ("--path", "websocket"), BROWSER, _no_websocket, delay_s=0.06),
     ]
+
+
+def _no_websocket() -> str:
+    if find_spec("realtime.websocket") is None:
+        return "There is no path over a WebSocket in this checkout."
+    return _browser.why_not()
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
@@ -83,7 +95,26 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     print(f"\n  {'way':16} {'age p50':>8} {'p95 ms':>8} {'fps':>6} {'gap ms':>8} {'cpu %':>8}")
     for way in chosen:
         print(way.row())
-    return figures({way.name: way for way in chosen})
+    found = figures({way.name: way for way in chosen})
+    if why := "it was not asked for" if options.no_loss else _netns.why_not():
+        print(f"  loss: left out. {why}")
+        return found
+    return {**found, **lossy(options.seconds)}
+
+
+def lossy(seconds: float) -> dict[str, float]:
+    """Lose packets between two namespaces; return the aiortc client's longest times without a new picture."""
+    found: dict[str, float] = {}
+    with _netns.cable() as line, serving(
+        *OURS, host=line.server_address, inside=line.at_server, within=line.at_client
+    ) as server:  # fmt: skip
+        for percent in (3, 10):
+            line.heal()
+            line.lose(percent / 100)
+            seen = visit(server, seconds)
+            found[f"longest_gap_ms_loss{percent}"] = round(seen.longest_gap_ms())
+            print(f"  {percent:2} % loss: longest gap {seen.longest_gap_ms():4.0f} ms, {seen.fps:4.1f} fps")
+    return found
 
 
 def visited(chosen: Sequence[Way], rounds: int, seconds: float) -> None:
@@ -95,7 +126,14 @@ def visited(chosen: Sequence[Way], rounds: int, seconds: float) -> None:
                 servers[way.server] = stack.enter_context(serving(*way.server))
         for _ in range(rounds):
             for way in chosen:
-                way.seen.append(visit(servers[way.server], seconds, way.arguments, module=way.visitor))
+                server = servers[way.server]
+                with ExitStack() as turn:
+                    if way.delay_s:
+                        from tests.faults.relay import Relay
+
+                        port = int(server.url.rsplit(":", 1)[1])
+                        server = replace(server, url=turn.enter_context(Relay(port, way.delay_s)).url)
+                    way.seen.append(visit(server, seconds, way.arguments, module=way.visitor))
 
 
 def figures(by_name: dict[str, Way]) -> dict[str, Any]:
@@ -117,4 +155,6 @@ def figures(by_name: dict[str, Way]) -> dict[str, Any]:
     ):
         if "ours" in found[kind] and found[kind].get(other):
             found[name] = round(found[kind]["ours"] / found[kind][other], 3)
+    if "websocket" in by_name:
+        found["fallback_age_p95_ms"] = found["age_p95_ms"]["websocket"]
     return found
