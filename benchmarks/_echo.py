@@ -53,9 +53,12 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--tuned", action="store_true")
+    parser.add_argument("--only", nargs="*", default=[], help="names of changes, e.g. receiver nacks")
     options = parser.parse_args()
     if options.tuned:
         tuning.apply()
+    elif options.only:
+        tuning.apply_only(options.only)
     uvicorn.run(build(), host=options.host, port=options.port, log_level="warning")
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -226,13 +226,24 @@ _CHANGES: tuple[Callable[[], str], ...] = (
 )
 
 
+def _name(change: Callable[[], str]) -> str:
+    return change.__name__.strip("_")
+
+
 @lru_cache(maxsize=1)
 def apply() -> tuple[Applied, ...]:
     """Apply all changes, once a process, and tell what became of each. Refusals are logged, not raised."""
+    return apply_only([_name(change) for change in _CHANGES])
+
+
+def apply_only(names: Sequence[str]) -> tuple[Applied, ...]:
+    """Apply the changes of these names and no others, to measure them; instead of `apply`, not after it."""
     version = tuple(int(part) for part in aiortc.__version__.split(".")[:2])
     results = []
     for change in _CHANGES:
-        name = change.__name__.strip("_")
+        name = _name(change)
+        if name not in names:
+            continue
         try:
             if version != READ_VERSION:
                 raise _Refused(f"aiortc {aiortc.__version__} is not {'.'.join(map(str, READ_VERSION))}")
