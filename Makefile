@@ -18,8 +18,8 @@ setup:
 setup-dev:
 	@$(PYTHON) scripts/bootstrap.py --dev
 
-run: setup  ## set up, then serve the page on http://127.0.0.1:7860 (ARGS="--port 8000")
-	@$(PY) -m app serve $(ARGS)
+run: setup  ## set up, then serve the page on http://127.0.0.1:7860 (ARGS="--port 8000", SHARE=1: a public link)
+	@$(PY) -m app serve $(if $(SHARE),--share) $(ARGS)
 
 test: setup-dev  ## set up, then lint, types, import contracts and every test
 	@$(PY) scripts/checks.py --all

@@ -49,6 +49,8 @@ class CreateBody(Section):
 
     source: SourceSpec = FromClient()
     settings: dict[str, Any] = Field(default_factory=dict, max_length=64)
+    ticket: str = Field("", max_length=64)
+    """Of the waiting room, once it is its holder's turn."""
 
 
 class OfferBody(BaseModel):

@@ -143,7 +143,8 @@ def _read(options: argparse.Namespace, extra: Sequence[tuple[str, Any]] = ()) ->
     if options.debug:
         flags.append(("log.level", "debug"))
     read = read_settings(file=options.config, flags=flags)
-    logs.set_up(read.settings.log.level, as_json=read.settings.log.as_json)
+    log = read.settings.log
+    logs.set_up(log.level, as_json=log.as_json, hide=log.private)
     return read
 
 
@@ -154,6 +155,9 @@ def _serve_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", help="address to listen on")
     parser.add_argument("--port", type=int, help="TCP port")
     parser.add_argument("--open", action=argparse.BooleanOptionalAction, help="open the page in a browser")
+    parser.add_argument(
+        "--share", action=argparse.BooleanOptionalAction, help="open a public link to this page"
+    )
     parser.add_argument("--file", type=Path, help="video that the page's file source plays when none is sent")
     _common(parser)
     _schema_flags(parser)
@@ -166,6 +170,7 @@ def _serve(options: argparse.Namespace) -> int:
             ("server.host", options.host),
             ("server.port", options.port),
             ("server.open_browser", options.open),
+            ("server.share", options.share),
             ("source.file", options.file),
         ],
     )

@@ -41,6 +41,17 @@ def trouble(error: VitascopeError, *, permanent: bool | None = None) -> Event:
     }
 
 
+def ended(why: str) -> Event:
+    """Say that the session is over, and why."""
+    return {
+        "type": "error",
+        "message": why,
+        "hint": "Start again.",
+        "kind": "SessionEnded",
+        "permanent": True,
+    }
+
+
 class Outbox:
     """Hand events to all who listen; until somebody does, the newest 16 wait. From any thread."""
 

@@ -9,16 +9,19 @@ import shutil
 import tempfile
 import threading
 from collections.abc import AsyncIterator
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from realtime.core.clock import NS_PER_S, Clock, MonotonicClock
 from realtime.core.errors import ConfigError, UnsupportedMedia
+from realtime.media import MAX_PICTURE_PX
 
 log = logging.getLogger(__name__)
 
 MAX_FILES = 64
+PROBE_TIMEOUT_S = 15.0
+PROBES_AT_ONCE = 2
 
 
 @dataclass(slots=True)
@@ -32,11 +35,19 @@ class Uploads:
     """Keep uploaded files by an id that cannot be guessed. `add` on any loop, the rest from any thread."""
 
     def __init__(
-        self, *, max_bytes: int, keep_s: float, executor: Executor | None = None, clock: Clock | None = None
+        self,
+        *,
+        max_bytes: int,
+        keep_s: float,
+        max_px: int = MAX_PICTURE_PX,
+        executor: Executor | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self._max_bytes = max_bytes
         self._keep_s = keep_s
+        self._max_px = max_px
         self._executor = executor
+        self._probing = ThreadPoolExecutor(max_workers=PROBES_AT_ONCE, thread_name_prefix="probe")
         self._clock = clock or MonotonicClock()
         self._folder: Path | None = None
         self._files: dict[str, _Kept] = {}
@@ -61,13 +72,24 @@ class Uploads:
         path = self._folder / file_id
         try:
             await self._store(pieces, path)
-            await asyncio.get_running_loop().run_in_executor(self._executor, _probe, path)
+            await self._look_into(path)
         except BaseException:
             path.unlink(missing_ok=True)
             raise
         with self._lock:
             self._files[file_id] = _Kept(path, self._clock.now_ns())
         return file_id
+
+    async def _look_into(self, path: Path) -> None:
+        """Raise UnsupportedMedia unless it is a video; one that keeps FFmpeg busy holds up probes only."""
+        loop = asyncio.get_running_loop()
+        work = loop.run_in_executor(self._probing, _probe, path, self._max_px)
+        try:
+            await asyncio.wait_for(work, PROBE_TIMEOUT_S)
+        except TimeoutError as error:
+            raise UnsupportedMedia(
+                f"The file could not be read within {PROBE_TIMEOUT_S:g} s.", hint="Try a simpler video file."
+            ) from error
 
     async def _store(self, pieces: AsyncIterator[bytes], path: Path) -> None:
         size = 0
@@ -114,6 +136,7 @@ class Uploads:
 
     def close(self) -> None:
         """Delete everything."""
+        self._probing.shutdown(wait=False, cancel_futures=True)
         with self._lock:
             self._files.clear()
             if self._folder is not None:
@@ -125,12 +148,13 @@ class Uploads:
         log.debug("deleted an uploaded file; %d left", len(self._files))
 
 
-def _probe(path: Path) -> None:
+def _probe(path: Path, max_px: int) -> None:
     """Decode the first picture. The name is that of the store, so messages say "the file" instead."""
     from realtime.sources.container import probe
 
     try:
-        probe(path)
+        info = probe(path, max_px=max_px)
     except UnsupportedMedia as error:
         said = error.message.replace(path.name, "The file")
         raise UnsupportedMedia(said, hint=error.hint) from error
+    log.debug("took a video of %d x %d px", info.width_px, info.height_px)

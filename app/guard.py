@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import ipaddress
 import json
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
+
+from .outside import Outside, host_name
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -32,11 +35,6 @@ def is_loopback(host: str) -> bool:
         return False
     mapped = getattr(address, "ipv4_mapped", None)
     return bool((mapped or address).is_loopback)
-
-
-def host_name(host: str) -> str:
-    """Return a Host header without its port."""
-    return (urlsplit(f"//{host}").hostname or "").lower().rstrip(".")
 
 
 def refusal(
@@ -65,13 +63,23 @@ class Guard:
     """Refuse what `refusal` refuses, with 403, and bodies that are too large, with 413."""
 
     def __init__(
-        self, app: App, *, bound_to: str, allowed: Sequence[str] = (), upload_path: str, max_upload_bytes: int
+        self,
+        app: App,
+        *,
+        bound_to: str,
+        allowed: Sequence[str] = (),
+        is_open_to: Callable[[str, str], bool] = lambda path, origin: False,
+        upload_path: str,
+        max_upload_bytes: int,
+        outside: Outside | None = None,
     ) -> None:
         self._app = app
         self._bound_to = bound_to
         self._allowed = tuple(allowed)
+        self._is_open_to = is_open_to
         self._upload_path = upload_path
         self._max_upload_bytes = max_upload_bytes
+        self._outside = outside or Outside()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -80,14 +88,7 @@ class Guard:
         headers = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in scope["headers"]}
         # A WebSocket can do things too, and browsers open one across sites without asking.
         method = scope.get("method", "POST")
-        reason = refusal(
-            method,
-            headers.get("host", ""),
-            headers.get("origin", ""),
-            headers.get("sec-fetch-site", ""),
-            bound_to=self._bound_to,
-            allowed=self._allowed,
-        )
+        reason = self._refusal(scope, method, headers)
         if reason and scope["type"] == "http":
             hint = "Open the page itself, or name the host in server.allowed_hosts."
             await answer_error(send, 403, reason, hint, "Forbidden")
@@ -101,6 +102,19 @@ class Guard:
             return
         limit = self._max_upload_bytes if scope["path"] == self._upload_path else MAX_BODY_BYTES
         await self._limited(scope, receive, send, headers.get("content-length", ""), limit)
+
+    def _refusal(self, scope: Scope, method: str, headers: Mapping[str, str]) -> str:
+        host, origin = headers.get("host", ""), headers.get("origin", "")
+        fetch_site = headers.get("sec-fetch-site", "")
+        if origin and self._is_open_to(scope["path"], origin):
+            origin = fetch_site = ""
+        bound_to, allowed = self._bound_to, self._allowed
+        if self._outside.is_at_door(scope):
+            # There a stranger chooses the headers: only the public link's own name is let in.
+            bound_to, allowed = "", tuple(self._outside.hosts)
+            if not self._outside.knows(host):
+                return "This is not the address of the public link."
+        return refusal(method, host, origin, fetch_site, bound_to=bound_to, allowed=allowed)
 
     async def _limited(self, scope: Scope, receive: Receive, send: Send, said: str, limit: int) -> None:
         hint = f"At most {limit // 1_048_576} MB are taken here."
@@ -120,14 +134,15 @@ class Guard:
 
         async def noted(message: MutableMapping[str, Any]) -> None:
             nonlocal begun
+            if seen > limit and not begun:
+                return  # what a route makes of a body that was broken off
             begun = True
             await send(message)
 
-        try:
+        with suppress(_TooLarge):
             await self._app(scope, counted, noted)
-        except _TooLarge:
-            if not begun:
-                await answer_error(send, 413, "The request is too large.", hint, "TooLarge")
+        if seen > limit and not begun:
+            await answer_error(send, 413, "The request is too large.", hint, "TooLarge")
 
 
 class _TooLarge(Exception):

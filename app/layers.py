@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_settings import EnvSettingsSource, SettingsError
 
 from realtime.core.errors import ConfigError
@@ -161,7 +161,9 @@ def coerced(schema: type[BaseModel], path: Path, raw: str) -> Any:
     found = field_at(schema, path)
     if found is not None and get_origin(found.annotation) is tuple and not raw.startswith("["):
         return [part.strip() for part in raw.split(",") if part.strip()]
-    kinds = () if found is None else (found.annotation, *get_args(found.annotation))
+    kinds = _kinds(found)
+    if SecretStr in kinds:
+        return raw
     if found is not None and (get_origin(found.annotation) is tuple or str not in kinds):
         try:
             return tomllib.loads(f"value = {raw}")["value"]
@@ -169,6 +171,10 @@ def coerced(schema: type[BaseModel], path: Path, raw: str) -> Any:
             if raw.lower() in ("none", "null"):
                 return None
     return raw
+
+
+def _kinds(found: Any) -> tuple[Any, ...]:
+    return () if found is None else (found.annotation, *get_args(found.annotation))
 
 
 def merged(layers: Sequence[Layer]) -> dict[str, Any]:
@@ -224,15 +230,18 @@ def _told(error: ValidationError, schema: type[BaseModel], layers: Sequence[Laye
     path = tuple(str(part) for part in first["loc"])
     layer = next((one for one in reversed(layers) if one.has(path)), None)
     place = f" in {layer.where(path)}" if layer else ""
+    if not path:  # names that are no text, such as half of a surrogate pair
+        return ConfigError(f"The settings cannot be used: {first['msg']}.", hint="Send names and values.")
     *parents, key = path
     if first["type"] == "extra_forbidden":
         parent = field_at(schema, tuple(parents)) if parents else None
         known = (parent.annotation if parent is not None else schema).model_fields
         table = f" [{'.'.join(parents)}]" if parents else ""
         return ConfigError(f"Unknown setting{table} {key}{place}.", hint=nearest(key, list(known)))
+    is_secret = SecretStr in _kinds(field_at(schema, path))
+    seen = "..." if is_secret else json.dumps(first.get("input"), default=str)[:80]
     return ConfigError(
-        f"{'.'.join(path)} = {json.dumps(first.get('input'), default=str)[:80]} cannot be used{place}: "
-        f"{_decapitalised(first['msg'])}.",
+        f"{'.'.join(path)} = {seen} cannot be used{place}: {_decapitalised(first['msg'])}.",
         hint=_field_hint(schema, path),
     )
 
@@ -283,6 +292,8 @@ def as_toml(read: Read) -> str:
                 lines.append(f"{path[-1]}.{name} = {{ {inner} }}  # {read.origin((*path, name))}")
             continue
         text = f"{path[-1]} = {_toml_value(value)}" if value is not None else f"# {path[-1]} is not set"
+        if isinstance(value, SecretStr):  # what is printed is often saved and read again
+            text = f"# {path[-1]} is set, and not shown"
         lines.append(f"{text}  # {read.origin(path)}")
     return "\n".join(lines).strip() + "\n"
 

@@ -29,11 +29,18 @@ class Held:
     role: Role
     path: str
     painted: Channel[Any] | None
+    sound: Channel[AudioChunk] | None = None
     link: Link | None = None
     """None until it joined."""
     state: str = "new"
     detach: Callable[[], None] | None = None
     """Ends the events that it is sent."""
+
+    def close_channels(self) -> None:
+        """Let nothing more be sent to it."""
+        for channel in (self.painted, self.sound):
+            if channel is not None:
+                channel.close()
 
 
 class Links:
@@ -61,6 +68,21 @@ class Links:
         up = [one for one in self._held.values() if one.state == "connected" and one.link is not None]
         return next((one for one in reversed(up) if one.role is Role.MAIN), up[-1] if up else None)
 
+    def add_figures(self, figures: dict[str, Any]) -> None:
+        """Add what the main link knows to those of the stages: the way, drops, the age at the very end."""
+        main = self.main
+        if main is None or main.link is None:
+            return
+        stats = main.link.stats()
+        figures["path"] = main.path
+        figures["dropped"] += stats.dropped_before_intake
+        if main.painted is not None:
+            figures["dropped"] += main.painted.stats().dropped
+        if stats.frames_out:
+            figures["send_ms"] = round(max(0.0, stats.age_at_send_ms_p50 - figures["age_p50_ms"]), 1)
+            figures["age_p50_ms"] = round(stats.age_at_send_ms_p50, 1)
+            figures["age_p95_ms"] = round(stats.age_at_send_ms_p95, 1)
+
     def ends(
         self,
         role: Role,
@@ -71,12 +93,16 @@ class Links:
         on_message: Callable[[dict[str, Any]], object] | None,
         on_audio: Callable[[AudioChunk], object] | None = None,
         sound: Channel[AudioChunk] | None = None,
+        on_sent: Callable[[float], object] | None = None,
         size_px: int | None = None,
     ) -> Ends:
-        """Return the ends of a new link. Pictures of a link whose turn it is not are dropped unseen."""
+        """Return the ends of a new link. What comes from a link whose turn it is not is dropped unseen.
+
+        `on_sent` hears the ages of the pictures that the main link sends.
+        """
         self._count += 1
         name = f"{self._name}-{self._count}"
-        held = self._held[name] = Held(name, self._count, role, path, painted)
+        held = self._held[name] = Held(name, self._count, role, path, painted, sound)
 
         def frame(one: Frame) -> None:
             if self._input == name and on_frame is not None:
@@ -86,6 +112,10 @@ class Links:
             if self._input == name and on_audio is not None:
                 on_audio(one)
 
+        def sent(age_ms: float) -> None:
+            if self.main is held and on_sent is not None:
+                on_sent(age_ms)
+
         gives = role is not Role.VIEW
         return Ends(
             name=name,
@@ -93,6 +123,7 @@ class Links:
             sound=sound,
             on_frame=frame if gives and on_frame is not None else None,
             on_audio=audio if gives and on_audio is not None else None,
+            on_sent=sent,
             on_message=on_message if role is Role.MAIN else None,
             on_state=lambda state: self._turn(held, state),
             size_px=size_px,
@@ -103,7 +134,7 @@ class Links:
         """Take in a link that was made of `ends`."""
         held = self._held.get(ends.name)
         if held is None:  # it ended before it joined
-            return Held(ends.name, 0, Role.VIEW, link.path, None, link, "closed")
+            return Held(ends.name, 0, Role.VIEW, link.path, None, link=link, state="closed")
         held.link = link
         return held
 
@@ -113,14 +144,14 @@ class Links:
             one.link
             for one in self._held.values()
             if one.link is not None and one.number < newer.number
-            if one.role is newer.role is Role.MAIN and one.path == newer.path
+            if one.role is newer.role is not Role.VIEW and one.path == newer.path
         ]
 
     def forget(self, ends: Ends) -> None:
         """Let go of ends of which no link was made."""
         held = self._held.pop(ends.name, None)
-        if held is not None and held.painted is not None:
-            held.painted.close()
+        if held is not None:
+            held.close_channels()
 
     def _turn(self, held: Held, state: str) -> None:
         if held.name not in self._held:
@@ -139,8 +170,7 @@ class Links:
         self._held.pop(held.name)
         if held.detach is not None:
             held.detach()
-        if held.painted is not None:
-            held.painted.close()
+        held.close_channels()
         up = [one for one in self._held.values() if one.state == "connected"]
         if self._input == held.name:
             self._input = next((one.name for one in reversed(up) if one.role is not Role.VIEW), None)

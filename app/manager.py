@@ -18,12 +18,17 @@ from realtime.core.stage import StageContext, StageSpec
 from . import events
 from .bodies import FromCamera, FromClient, FromFile, FromPattern
 from .files import Uploads
+from .ice import IceWays
 from .loop import outcome
 from .patience import Limits
+from .privacy import typed
 from .registry import Registry
 from .session import Session
 from .settings import Settings
+from .sounding import SWITCH, SoundRules, is_switch
 from .states import State
+from .visitors import asking, may
+from .waiting import WaitingRoom
 from .warmth import Warmth
 from .wiring import House, Wiring
 
@@ -41,8 +46,12 @@ class SessionsFull(SessionError):
     """Report that as many sessions run as may."""
 
 
+class TooManySessions(SessionError):
+    """Report that one visitor has as many sessions as one may have."""
+
+
 class SessionUnknown(SessionError):
-    """Report an id that no running session has."""
+    """Report an id that no running session has, or that of somebody else's."""
 
 
 class NotAllowed(VitascopeError):
@@ -66,9 +75,11 @@ class SessionManager:
         self.uploads = Uploads(
             max_bytes=server.max_upload_mb << 20,
             keep_s=server.upload_keep_s,
+            max_px=server.max_input_px,
             executor=self._executor,
             clock=self.clock,
         )
+        self.ice = IceWays(server)
         self.warmth = Warmth(self._warm_report)
         self._limits = Limits(
             connect_timeout_s=server.connect_timeout_s,
@@ -76,7 +87,9 @@ class SessionManager:
             resume_timeout_s=server.resume_timeout_s,
             stats_interval_s=server.stats_interval_s,
             drain_timeout_s=server.drain_timeout_s,
+            session_limit_s=server.session_limit_s,
         )
+        self.waiting = WaitingRoom(room=server.max_waiting, turn_s=server.turn_s, clock=self.clock)
         self._sessions: dict[str, Session] = {}
         self._ended: OrderedDict[str, str] = OrderedDict()
         self._lock = threading.Lock()
@@ -85,6 +98,11 @@ class SessionManager:
 
     def __len__(self) -> int:
         return len(self._sessions)
+
+    @property
+    def free(self) -> int:
+        """Places that no session has; some may be kept for those who wait."""
+        return max(0, self.settings.server.max_sessions - len(self._sessions))
 
     @property
     def sessions(self) -> tuple[Session, ...]:
@@ -97,13 +115,16 @@ class SessionManager:
         changes: Mapping[str, Any] | None = None,
         *,
         is_local: bool = False,
+        ticket: str = "",
     ) -> Session:
-        """Make a session and begin to open it.
+        """Make a session and begin to open it; it belongs to the one who asks.
 
-        Raises SessionsFull, NotAllowed (this machine's camera or files asked for from elsewhere) or
-        ConfigError (wrong settings).
+        Raises SessionsFull, TooManySessions, NotAllowed (this machine's camera or files asked for from
+        elsewhere) or ConfigError (wrong settings).
         """
-        if len(self._sessions) >= self.settings.server.max_sessions:
+        if not is_local:
+            self._check_visitor(ticket)
+        if not self.waiting.admits(ticket, self.free):
             raise SessionsFull(
                 f"All {self.settings.server.max_sessions} places are taken.",
                 hint="Close another page, or try again in a minute.",
@@ -115,6 +136,9 @@ class SessionManager:
             )
         if not is_local:
             self._check_models(changes or {})
+        typed.note(changes or {})
+        server, wished = self.settings.server, dict(changes or {})
+        sound = SoundRules(is_switch(wished.pop(SWITCH, server.sound)), server.max_sound_delay_ms)
         session_id = secrets.token_urlsafe(18)
         made: list[Session] = []  # the stages speak to a session that is made after them
 
@@ -132,7 +156,7 @@ class SessionManager:
             self.registry,
             self.house,
             context,
-            changes=changes or {},
+            changes=wished,
             on_error=trouble,
             held=() if is_local else self._own().files,
         )
@@ -146,8 +170,11 @@ class SessionManager:
             limits=self._limits,
             clock=self.clock,
             on_closed=lambda one: self._forget(one, let_go),
+            sound=sound,
         )
         made.append(session)
+        session.owner, session.visitor = asking().key, asking().name
+        self.waiting.leave(ticket)
         with self._lock:
             self._sessions[session_id] = session
         self.created += 1
@@ -157,11 +184,11 @@ class SessionManager:
         return session
 
     def get(self, session_id: str) -> Session:
-        """Return a running session. Raises SessionUnknown, with the reason when it has ended."""
+        """Return a running session of the one who asks. Raises SessionUnknown, with the reason of an end."""
         with self._lock:
             session = self._sessions.get(session_id)
             why = self._ended.get(session_id, "")
-        if session is None:
+        if session is None or not may(session.owner):
             said = (
                 f"That session has ended. {why}" if session_id in self._ended else "There is no such session."
             )
@@ -229,6 +256,16 @@ class SessionManager:
                 self._ended.popitem(last=False)
         let_go()
 
+    def _check_visitor(self, ticket: str) -> None:
+        name, most = asking().name, self.settings.server.max_sessions_per_visitor
+        with self._lock:
+            count = sum(session.visitor == name for session in self._sessions.values())
+        if count + self.waiting.count(name, without=ticket) >= most:
+            raise TooManySessions(
+                f"You have {most} session{'s' * (most > 1)} already.",
+                hint="Close another page, or wait a minute until it has ended.",
+            )
+
     def _check_models(self, changes: Mapping[str, Any]) -> None:
         """Raise NotAllowed for another model or file than the server's: its name can be any path here."""
         spec, stage = self._own(), self.settings.graph.nodes[self.settings.graph.output].stage
@@ -295,21 +332,19 @@ class SessionManager:
         return None, _nothing
 
     def _peer(self, ends: Ends, path: str) -> Peer:
-        from aiortc import RTCIceServer
-
-        from realtime.webrtc import encoding, interop
+        from realtime.webrtc import encoding
         from realtime.webrtc.peer import Peer
 
         server = self.settings.server
         encoding.wish_for(server.video_encoder)
-        interop.allow_rsa(server.rsa_peers)
         return Peer(
             ends,
             path=path,
             codec=server.video_codec,
-            ice_servers=[RTCIceServer(urls=url) for url in server.ice_servers],
+            ice=self.ice.own(),
             connect_timeout_s=server.connect_timeout_s,
             most_bits_s=server.video_bits_s,
+            max_px=server.max_input_px,
         )
 
 

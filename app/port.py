@@ -7,12 +7,13 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from realtime.core.errors import ModelError
+from realtime.core.errors import ModelError, SessionError
 from ui.port import EngineBadge, Vocabulary
 
 from .manager import SessionManager
 from .registry import Registry
 from .settings import Settings
+from .visitors import HOUSE, asking
 
 OPEN = Vocabulary(is_open=True)
 
@@ -60,4 +61,6 @@ class Port:
         return EngineBadge(str(wish), warmth.says or "chosen when the painter is loaded")
 
     def configure(self, session_id: str, settings: Mapping[str, Any]) -> None:
+        if asking() is HOUSE:  # the page's events come with a request; without one, nobody may
+            raise SessionError("Nobody is known to have asked for that.", hint="Reload the page.")
         self._manager.configure(session_id, settings)

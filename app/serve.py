@@ -14,10 +14,16 @@ from typing import TYPE_CHECKING
 from realtime.core.errors import ConfigError
 
 from .layers import PRESETS, Read
+from .login import warning
+from .logs import catch_threads
 from .settings import Settings
+from .share import open_soon, own_door
 
 if TYPE_CHECKING:
+    import uvicorn
     from fastapi import FastAPI
+
+    from .outside import Outside
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +55,7 @@ def page_url(host: str, port: int) -> str:
 
 
 def banner(read: Read) -> str:
-    """Return the four lines that are printed at the start."""
+    """Return the lines that are printed at the start."""
     settings = read.settings
     graph = settings.graph
     config = settings.stage(graph.nodes[graph.output].stage)
@@ -61,6 +67,7 @@ def banner(read: Read) -> str:
         if layer.values
         for name in (read.files[0] if read.files else "",)
     ]
+    share = ["  share     opening a public link; it is printed here"] if settings.server.share else []
     known = (PRESETS / f"{settings.preset}.toml").is_file()
     nodes = " > ".join(graph.nodes)
     return "\n".join(
@@ -69,6 +76,7 @@ def banner(read: Read) -> str:
             f"  preset    {settings.preset}{'' if known else ' (a file)'}: {nodes}",
             f"  engine    {engine}: {why}",
             f"  settings  {' < '.join(places)}; python -m app config shows each",
+            *share,
         ]
     )
 
@@ -100,14 +108,49 @@ def serve(read: Read) -> int:
     settings = read.settings
     check_port(settings.server.host, settings.server.port)
     print(banner(read), flush=True)
+    server = settings.server
+    has_word = bool(server.password.get_secret_value() or server.token.get_secret_value())
+    if says := warning(server.host, has_word=has_word):
+        print(f"  WARNING   {says}", flush=True)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
+    catch_threads()
     from .server import build_app
 
-    return run(build_app(settings), settings)
+    app = build_app(settings)
+    return run(app, settings, outside=app.state.studio.outside if settings.server.share else None)
 
 
-def run(app: FastAPI, settings: Settings, on_started: Callable[[], None] | None = None) -> int:
-    """Run `app` under uvicorn on this thread; sessions end with the app's lifespan."""
+def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    """Return how uvicorn serves the app."""
+    import uvicorn
+
+    from realtime.websocket.wire import MAX_MESSAGE_BYTES
+
+    return uvicorn.Config(
+        app,
+        host=settings.server.host,
+        port=settings.server.port,
+        log_config=None,
+        access_log=False,
+        loop="asyncio",
+        timeout_graceful_shutdown=GRACE_S,
+        server_header=False,
+        ws_max_size=MAX_MESSAGE_BYTES,
+        ws_per_message_deflate=False,  # pictures are compressed as they are, and this would delay them
+    )
+
+
+def run(
+    app: FastAPI,
+    settings: Settings,
+    on_started: Callable[[], None] | None = None,
+    *,
+    outside: Outside | None = None,
+) -> int:
+    """Run `app` under uvicorn on this thread; sessions end with the app's lifespan.
+
+    With `outside` a public link is opened too, once the page is served.
+    """
     import uvicorn
 
     server = settings.server
@@ -122,19 +165,12 @@ def run(app: FastAPI, settings: Settings, on_started: Callable[[], None] | None 
         log.info("serving at %s", page_url(server.host, server.port))
         if server.open_browser and is_desktop():
             open_in_browser(page_url(server.host, server.port))
+        if outside is not None:
+            open_soon(outside, server.share_server, tell=lambda line: print(line, flush=True))
         if on_started is not None:
             on_started()
 
-    config = uvicorn.Config(
-        app,
-        host=server.host,
-        port=server.port,
-        log_config=None,
-        access_log=False,
-        loop="asyncio",
-        timeout_graceful_shutdown=GRACE_S,
-        server_header=False,
-    )
+    config = server_config(app, settings)
     runner = Server(config)
-    runner.run()
+    runner.run([config.bind_socket(), own_door(outside)] if outside is not None else None)
     return 0 if runner.started else 1

@@ -23,14 +23,22 @@ from realtime.core.errors import (
     UnsupportedMedia,
     VitascopeError,
 )
+from realtime.webrtc.ice import NoWay
 
 from .bodies import CreateBody, OfferBody
-from .guard import Guard, is_loopback
+from .doors import add_doors
 from .logs import session_in_log
 from .loop import MediaLoop
-from .manager import NotAllowed, SessionManager, SessionsFull, SessionUnknown
+from .manager import NotAllowed, SessionManager, SessionsFull, SessionUnknown, TooManySessions
+from .outside import Outside
 from .registry import Registry
 from .settings import Settings
+from .stream_http import is_open_to
+from .tickets import add_tickets, session_or_place, told
+from .visitors import asking
+from .waiting import Place
+from .whip import add_routes as add_stream_routes
+from .wire import add_wire
 
 if TYPE_CHECKING:
     from realtime.core.clock import Clock
@@ -44,7 +52,9 @@ RETRY_AFTER_S = 20
 
 STATUS: Mapping[type[VitascopeError], int] = {
     SessionsFull: 503,
+    TooManySessions: 429,
     SessionUnknown: 404,
+    NoWay: 503,
     NotAllowed: 403,
     SessionError: 409,
     ConfigError: 422,
@@ -61,6 +71,7 @@ class Studio:
         self, settings: Settings, registry: Registry | None = None, clock: Clock | None = None
     ) -> None:
         self.settings = settings
+        self.outside = Outside()
         self.loop = MediaLoop()
         self.manager = SessionManager(settings, registry, clock=clock)
 
@@ -102,7 +113,10 @@ def build_app(settings: Settings, registry: Registry | None = None, *, page: boo
     app.state.studio = studio
     _add_errors(app)
     _add_routes(app, studio)
+    add_wire(app, studio.manager, studio.loop)
+    add_tickets(app, studio.manager, studio.loop)
     _add_health(app, studio)
+    add_stream_routes(app, studio)
     if page:
         from ui.page import mount
 
@@ -110,12 +124,14 @@ def build_app(settings: Settings, registry: Registry | None = None, *, page: boo
 
         app = mount(app, Port(studio.manager), "/")
     server = settings.server
-    app.add_middleware(
-        Guard,
-        bound_to=server.host,
-        allowed=server.allowed_hosts,
+    add_doors(
+        app,
+        server,
+        studio.manager.clock,
         upload_path=UPLOAD_PATH,
-        max_upload_bytes=(server.max_upload_mb << 20) + FORM_OVERHEAD_BYTES,
+        upload_bytes=(server.max_upload_mb << 20) + FORM_OVERHEAD_BYTES,
+        is_open_to=is_open_to(server),
+        outside=studio.outside,
     )
     return app
 
@@ -124,12 +140,13 @@ def _add_routes(app: FastAPI, studio: Studio) -> None:
     manager, loop = studio.manager, studio.loop
 
     @app.post("/api/sessions", status_code=201)
-    async def create(body: CreateBody, request: Request) -> dict[str, Any]:
-        """Make a session; offer to it next."""
-        session = await loop.do(manager.create(body.source, body.settings, is_local=_is_local(request)))
+    async def create(body: CreateBody) -> Any:
+        """Make a session; offer to it next. When all places are taken, a ticket comes instead (202)."""
+        session = await loop.do(session_or_place(manager, body, is_local=asking().is_local))
+        if isinstance(session, Place):
+            return told(session)
         answer: dict[str, Any] = {"id": session.id, "state": session.state.value}
-        if manager.settings.server.ice_servers:
-            answer["ice_servers"] = [{"urls": url} for url in manager.settings.server.ice_servers]
+        answer |= manager.ice.told(session.id)
         engine = manager.warmth.engine
         return {**answer, "engine": engine} if engine else answer
 
@@ -140,11 +157,16 @@ def _add_routes(app: FastAPI, studio: Studio) -> None:
         with session_in_log(session_id):
             return {"type": "answer", "sdp": await loop.do(session.answer(body.sdp))}
 
+    @app.get("/api/sessions/{session_id}/ice")
+    def ice(session_id: str) -> dict[str, Any]:
+        """Give the ICE servers with a login that lasts from now on: for a client that connects again."""
+        return manager.ice.told(manager.get(session_id).id)
+
     @app.patch("/api/sessions/{session_id}/settings")
     def configure(session_id: str, body: dict[str, Any]) -> dict[str, Any]:
         """Change live settings from the next picture on."""
         manager.configure(session_id, body)
-        return {"settings": manager.get(session_id).wiring.settings()}
+        return {"settings": manager.get(session_id).settings()}
 
     @app.get("/api/sessions/{session_id}")
     def look_at(session_id: str) -> dict[str, Any]:
@@ -215,19 +237,14 @@ def _add_health(app: FastAPI, studio: Studio) -> None:
         )
 
 
-def _is_local(request: Request) -> bool:
-    """Tell whether the client sits at this machine and no proxy stands between."""
-    forwarded = any(name in request.headers for name in ("x-forwarded-for", "forwarded", "via"))
-    return request.client is not None and is_loopback(request.client.host) and not forwarded
-
-
 def status_of(error: VitascopeError) -> int:
     """Return the HTTP status of an error of the tree."""
     return next((status for kind, status in STATUS.items() if isinstance(error, kind)), 500)
 
 
 def _body(message: str, hint: str, kind: str) -> dict[str, Any]:
-    return {"error": {"message": message, "hint": hint, "kind": kind}}
+    told = {"message": message, "hint": hint, "kind": kind}
+    return {"error": {key: text.encode("utf-8", "replace").decode() for key, text in told.items()}}
 
 
 def _add_errors(app: FastAPI) -> None:
@@ -236,7 +253,7 @@ def _add_errors(app: FastAPI) -> None:
         status = status_of(error)
         if status >= 500:
             log.warning("%s %s: %s", request.method, request.scope["route"].path, error.message)
-        headers = {"Retry-After": str(RETRY_AFTER_S)} if status == 503 else {}
+        headers = {"Retry-After": str(RETRY_AFTER_S)} if status in (429, 503) else {}
         return JSONResponse(_body(error.message, error.hint, type(error).__name__), status, headers)
 
     @app.exception_handler(RequestValidationError)

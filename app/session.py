@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from realtime.core.clock import NS_PER_S, Clock
 from realtime.core.errors import SessionError, SourceClosed, VitascopeError
-from realtime.core.frame import Frame
+from realtime.core.frame import AudioChunk, Frame
 from realtime.link import Ends, Link, Role
 
 from . import events
@@ -24,6 +24,8 @@ from .links import ENDED, Held, Links
 from .logs import session_in_log
 from .loop import outcome
 from .patience import Limits, Patience
+from .privacy import typed
+from .sounding import SWITCH, Sounding, SoundRules, is_switch
 from .states import State, moved
 from .wiring import Wiring
 
@@ -48,6 +50,7 @@ class Session:
         limits: Limits,
         clock: Clock,
         on_closed: Callable[[Session], None],
+        sound: SoundRules = SoundRules(),  # noqa: B008 - frozen
     ) -> None:
         self.id = session_id
         self.state = State.NEW
@@ -56,7 +59,10 @@ class Session:
         self.wiring = wiring
         self.outbox = events.Outbox()
         self.links = Links(session_id[:6], clock, self._follow)
+        self.sounding = Sounding(wiring, sound, clock=clock, tell=self.outbox.put)
         self.closed = asyncio.Event()
+        self.owner = self.visitor = ""
+        """Whose it is: see visitors.py."""
         self._make_source = make_source
         self._make_peer = make_peer
         self._peers: list[Peer] = []
@@ -95,7 +101,10 @@ class Session:
             role,
             path,
             painted=self.wiring.subscribe() if role is not Role.PUBLISH else None,
+            sound=self.sounding.subscribe() if role is not Role.PUBLISH else None,
             on_frame=self.feed if self.takes_pictures else None,
+            on_audio=self._put_sound if self.takes_pictures else None,
+            on_sent=self.sounding.painted,
             on_message=self.hear,
             size_px=self.wiring.size_px(),
         )
@@ -120,6 +129,11 @@ class Session:
             peer, answer = await self._answered(offer_sdp, role, path)
             self._peers.append(peer)
             return answer
+
+    async def connect(self, offer_sdp: str, role: Role, path: str) -> tuple[Peer, str]:
+        """Return a new link and its answer; whoever asks keeps the link. Raises as `answer` does."""
+        self._check_running()
+        return await self._answered(offer_sdp, role, path)
 
     async def _answered(self, offer_sdp: str, role: Role, path: str) -> tuple[Peer, str]:
         ends = self.ends(role, path)
@@ -162,6 +176,7 @@ class Session:
                 self._move(State.DRAINING)
             source, self._source = self._source, None
             try:
+                await self.sounding.close()
                 if source is not None:
                     await self._blocking(source.stop)
                 await self._blocking(lambda: self.wiring.close(self._limits.drain_timeout_s))
@@ -193,8 +208,11 @@ class Session:
                 await asyncio.sleep(self._limits.stats_interval_s)
                 why = self.overdue(self._clock.now_ns())
                 if why:
+                    self.outbox.put(events.ended(why))
                     self._start(self.close(why))
                     return
+                if warning := self._patience.warning(self._clock.now_ns()):
+                    self.outbox.put(events.notice(warning))
                 if self.state is State.LIVE:
                     self.outbox.put({"type": "stats", **self.figures()})
                     self._tell_trouble()
@@ -220,6 +238,10 @@ class Session:
         if self.state is State.LIVE:
             self.wiring.put(frame)
 
+    def _put_sound(self, chunk: AudioChunk) -> None:
+        if self.state is State.LIVE:
+            self.sounding.put(chunk)
+
     def hear(self, message: Mapping[str, Any]) -> None:
         """Take a message of the client's (on the loop): a ping, or settings."""
         self._patience.heard_ns = self._clock.now_ns()
@@ -238,10 +260,18 @@ class Session:
     def configure(self, changes: Mapping[str, Any]) -> None:
         """Apply live settings from the next sample on. Raises ConfigError; nothing is changed then."""
         self._check_running()
+        typed.note(changes)
         with self._configuring:
-            self.wiring.configure(changes)
+            wished = dict(changes)
+            is_on = is_switch(wished.pop(SWITCH, self.sounding.is_on))
+            self.wiring.configure(wished)
+            self.sounding.switch(is_on)
             size_px = self.wiring.size_px()
         self._loop.call_soon_threadsafe(self._resize, size_px)
+
+    def settings(self) -> dict[str, Any]:
+        """Return the current values of what can be set."""
+        return {**self.wiring.settings(), SWITCH: self.sounding.is_on}
 
     def _resize(self, size_px: int | None) -> None:
         for held in self.links:
@@ -263,18 +293,8 @@ class Session:
 
     def figures(self) -> dict[str, Any]:
         """Return what the page shows: age, rates, drops, and where the time goes."""
-        figures = self.wiring.figures()
-        main = self.links.main
-        if main is not None and main.link is not None:
-            stats = main.link.stats()
-            figures["path"] = main.path
-            figures["dropped"] += stats.dropped_before_intake
-            if main.painted is not None:
-                figures["dropped"] += main.painted.stats().dropped
-            if stats.frames_out:
-                figures["send_ms"] = round(max(0.0, stats.age_at_send_ms_p50 - figures["age_p50_ms"]), 1)
-                figures["age_p50_ms"] = round(stats.age_at_send_ms_p50, 1)
-                figures["age_p95_ms"] = round(stats.age_at_send_ms_p95, 1)
+        figures = {**self.wiring.figures(), **self.sounding.figures()}
+        self.links.add_figures(figures)
         engine = self.wiring.engine()
         return {**figures, "engine": engine["name"]} if engine else figures
 
@@ -287,7 +307,7 @@ class Session:
             "state": self.state.value,
             "why": self.why,
             "age_s": round((self._clock.now_ns() - self._patience.begun_ns) / NS_PER_S, 1),
-            "settings": self.wiring.settings(),
+            "settings": self.settings(),
             "engine": self.wiring.engine(),
             "figures": self.figures() if self.state is State.LIVE else None,
             "events": newest,
@@ -305,7 +325,7 @@ class Session:
         except VitascopeError as error:
             self._fail(error)
             return
-        self._source.start(self._put, None, self._source_ended)
+        self._source.start(self._put, self._put_sound, self._source_ended)
 
     def _source_ended(self, error: VitascopeError | None) -> None:
         if not self._loop.is_closed():

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, create_model
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from .registry import Registry
@@ -30,6 +30,22 @@ class ServerSettings(Section):
     open_browser: bool = Field(True, description="Open the page in a browser when this is a desktop.")
     warm: bool = Field(True, description="Load the models at start instead of with the first session.")
     max_sessions: int = Field(8, ge=1, le=256, description="Sessions at once; a further one is told to wait.")
+    max_sessions_per_visitor: int = Field(
+        2, ge=1, le=256, description="Sessions and tickets of one visitor from elsewhere."
+    )
+    max_waiting: int = Field(
+        64, ge=0, le=10_000, description="Visitors that may wait for a place; a further one is sent away."
+    )
+    turn_s: float = Field(70.0, gt=0, le=600, description="How long a place is kept for one who waited.")
+    session_limit_s: float = Field(
+        0.0, ge=0, le=604_800, description="A session is ended after this time; 0: never."
+    )
+    starts_per_minute: int = Field(
+        30,
+        ge=1,
+        le=100_000,
+        description="Sessions, offers and files that one address elsewhere may start, of each.",
+    )
     connect_timeout_s: float = Field(
         30.0, gt=0, le=600, description="A session that nobody connects to within this time is closed."
     )
@@ -50,6 +66,15 @@ class ServerSettings(Section):
     upload_keep_s: float = Field(
         600.0, gt=0, le=86_400, description="A file that no session plays is deleted after this time."
     )
+    sound: bool = Field(
+        False, description="Send sound back from the start; each session can turn it on and off."
+    )
+    max_sound_delay_ms: float = Field(
+        1000.0,
+        ge=0,
+        le=10_000,
+        description="Sound waits for its picture at most this long, then goes ahead of it.",
+    )
     video_codec: Literal["h264", "vp8", "offer"] = Field(
         "h264", description='Codec preferred both ways; "offer" takes the browser\'s order.'
     )
@@ -63,14 +88,56 @@ class ServerSettings(Section):
         "auto",
         description='What encodes H.264; "auto" takes an NVIDIA GPU\'s encoder where one works, else x264.',
     )
-    rsa_peers: bool = Field(
-        False, description="Offer DTLS ciphers for peers with RSA certificates too, such as GStreamer."
-    )
     ice_servers: tuple[str, ...] = Field(
-        (), description="STUN or TURN URLs, such as stun:host:3478. None are asked by default."
+        (), description="STUN URLs, such as stun:host:3478. None are asked by default."
+    )
+    turn_urls: tuple[str, ...] = Field(
+        (), description="TURN URLs, such as turn:host:3478?transport=udp; they need a secret or a password."
+    )
+    turn_secret: SecretStr | None = Field(
+        None, description="Secret shared with the TURN server (coturn: use-auth-secret), never shown."
+    )
+    turn_ttl_s: float = Field(
+        600.0, ge=60, le=86_400, description="How long a login made of that secret may be used."
+    )
+    turn_user: str = Field("", description="TURN user name where there is no shared secret.")
+    turn_password: SecretStr | None = Field(None, description="That user's password, never shown.")
+    ice_relay_only: bool = Field(
+        False, description="Send all media through the TURN server: neither side shows its own address."
+    )
+    public_address: str = Field(
+        "", description="IP address that clients reach this server's UDP ports at, behind NAT that maps 1:1."
+    )
+    udp_ports: str = Field(
+        "", description="UDP ports for media, such as 50000-50100: about two a connection. Empty: any."
+    )
+    max_viewers: int = Field(
+        8, ge=0, le=256, description="WHEP players of one session: each costs the encoding of a picture."
+    )
+    stream_origins: tuple[str, ...] = Field(
+        (),
+        description="Origins (https://host) whose pages may publish and play by WHIP and WHEP; * is any.",
+    )
+    share: bool = Field(
+        False, description="Open a public link to this page, through a tunnel of Gradio's share server."
+    )
+    share_server: str | None = Field(
+        None, description="HOST:PORT of a share server of your own (frp, as Gradio's); empty: Gradio's."
     )
     allowed_hosts: tuple[str, ...] = Field(
         (), description="Host names under which the page may be reached; empty: localhost when bound to it."
+    )
+    password: SecretStr = Field(
+        SecretStr(""), description="Word that opens the page; best given as VITASCOPE_SERVER__PASSWORD."
+    )
+    token: SecretStr = Field(
+        SecretStr(""), description="Word that programs send: Authorization: Bearer TOKEN."
+    )
+    max_input_px: int = Field(
+        3840 * 2160,
+        ge=256,
+        le=8192 * 4320,
+        description="Most pixels of a client's picture or video (width x height); larger ones are refused.",
     )
 
 
@@ -83,7 +150,7 @@ class SourceSettings(Section):
 
 class NodeSettings(Section):
     stage: str = Field(description="Name of a stage in the registry.")
-    input: str = Field("source:video", description='What it reads: a node, or "source:video".')
+    input: str = Field("source:video", description='What it reads: a node, "source:video" or "source:sound".')
 
 
 class GraphSettings(Section):
@@ -99,6 +166,7 @@ class LogSettings(Section):
         "info", description="Least severe message to log."
     )
     as_json: bool = Field(False, description="One JSON object a line, for machines.")
+    private: bool = Field(True, description="Keep prompts and addresses of clients out of the log.")
 
 
 class Settings(BaseSettings):

@@ -20,7 +20,8 @@ from pydantic.fields import FieldInfo
 from realtime.core.channel import Channel, Drop
 from realtime.core.clock import Clock
 from realtime.core.errors import ConfigError, SessionError, StageError, VitascopeError
-from realtime.core.frame import VIDEO_CLOCK, Frame, Result, Stamp
+from realtime.core.frame import VIDEO_CLOCK, AudioChunk, Frame, Result, Stamp
+from realtime.core.graph import SOURCE as SOURCE_PREFIX
 from realtime.core.graph import Graph, Node
 from realtime.core.lane import Lanes
 from realtime.core.metrics import StageSnapshot
@@ -30,7 +31,8 @@ from .layers import sentence
 from .registry import Registry
 from .settings import Settings
 
-SOURCE = "video"
+PICTURES, SOUND = "video", "sound"
+"""The sources that a node can read."""
 TRY_OUT_TIMEOUT_S = 300.0
 """The first picture through a fresh engine may wait for a build."""
 TRY_OUT_SIDE_PX = 256
@@ -129,12 +131,14 @@ class Wiring:
             )
         self._graph = Graph(
             nodes,
-            sources={SOURCE: Frame},
+            sources={PICTURES: Frame, SOUND: AudioChunk},
             clock=ctx.clock,
             live=live,
             on_error=(lambda node, error: on_error(error)) if on_error is not None else None,
         )
         self._live = live
+        self.hears = SOURCE_PREFIX + SOUND in self._inputs.values()
+        """Whether any stage reads sound."""
 
     @cached_property
     def output(self) -> Channel[Result[Any]]:
@@ -181,7 +185,12 @@ class Wiring:
 
     def put(self, frame: Frame) -> None:
         """Send a picture through the graph. Raises ChannelClosed after `close`."""
-        self._graph.put(SOURCE, frame)
+        self._graph.put(PICTURES, frame)
+
+    def put_sound(self, chunk: AudioChunk) -> None:
+        """Give sound to the stages that read it. Raises ChannelFull when one is seconds late."""
+        if self.hears:
+            self._graph.put(SOUND, chunk)
 
     # Settings, from any thread.
 

@@ -198,12 +198,14 @@ def repeatable(ours: Ours) -> Shown:
 
 
 def bright_frame(ours: Ours) -> Shown:
+    from diffusers import AutoencoderTiny
+
+    vae = AutoencoderTiny.from_pretrained(str(model_folder() / "vae"), local_files_only=True).eval()
     pixels = picture(0, ours.painter.size_px, lowest=153)  # 0.2 to 1
     exact = torch.from_numpy(pixels.astype(np.float64) / 127.5 - 1).permute(2, 0, 1)[None].float()
     with torch.inference_mode():
-        seen = ours.painter.encode([pixels]).clone()
-        raw = ours.painter.engines.encoder.run(picture=exact)["latent"]
-        off = differ(seen, (raw - ours.painter.latents.shift) * ours.painter.latents.scale)
+        seen = ours.painter.encode([pixels])
+        off = differ(seen, vae.encode(exact).latents * ours.painter.latents.scale)
     return off > SAME, f"its latent is {off:.0e} from that of the same frame in exact numbers"
 
 

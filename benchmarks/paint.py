@@ -147,11 +147,11 @@ def bare_round(painter: Painter) -> Callable[[], None]:
     words = painter.book.words(PROMPTS[0], "").prompt
     t, side = painter.levels.schedule(1, 0.5)[0].t, painter.side(painter.size_px)
     given = painter.backbone.given(words, t, side, {})
-    picture = torch.rand((1, 3, painter.size_px, painter.size_px)) * 2 - 1
+    pixels = torch.randint(0, 256, (1, painter.size_px, painter.size_px, 3), dtype=torch.uint8)
     encoder, unet, decoder = painter.engines
 
     def once() -> None:
-        latent = encoder.run(picture=picture)["latent"]
+        latent = encoder.run(pixels=pixels)["latent"]
         named = unet.run(latent=latent, **given)["out"]
         decoder.run(latent=named)
 

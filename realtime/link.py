@@ -37,11 +37,15 @@ class Ends:
     """Pictures to send: `Frame`s, or `Result`s that hold one. The link's own, so that none waits for another;
     the session closes it. None where the link sends no pictures."""
     sound: Channel[AudioChunk] | None = None
-    """Sound to send, 48 kHz, in step with the pictures; None where there is none."""
+    """Sound to send, 48 kHz, in step with the pictures, so it goes out as it comes; the link's own, and the
+    session closes it. None where there is none, empty while sound is off."""
     on_frame: Callable[[Frame], object] | None = None
     """Called for each picture that comes in, on the link's worker thread; None drains them unseen."""
     on_audio: Callable[[AudioChunk], object] | None = None
-    """Called for sound that comes in, on the link's worker thread."""
+    """Called for sound that comes in, 48 kHz, on the link's worker thread."""
+    on_sent: Callable[[float], object] | None = None
+    """Called with the age of each picture as it leaves, in ms since its capture: sound is held back by that.
+    From any thread."""
     on_message: Callable[[dict[str, Any]], object] | None = None
     """Called for each message of the client's, on the media loop."""
     on_state: Callable[[str], object] | None = None

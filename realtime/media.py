@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from realtime.core.errors import ConfigError, UnsupportedMedia
-from realtime.core.frame import Frame, Stamp
+from realtime.core.frame import Frame, Result, Stamp
 from realtime.core.planar import PlanarFrame, Planes
 
 if TYPE_CHECKING:
@@ -197,6 +197,19 @@ def _wrapped(i420: Pixels) -> av.VideoFrame:
     return av.VideoFrame.from_numpy_buffer(i420, format="yuv420p")
 
 
+def from_s16(piece: av.AudioFrame) -> npt.NDArray[np.float32]:
+    """Return the samples of decoded mono sound, (n,) in [-1, 1].
+
+    It is mixed down as "s16": libswresample lets "flt" grow by 3 dB, beyond 1 where both channels are loud.
+    """
+    return np.asarray(piece.to_ndarray()[0] / np.float32(32_768), np.float32)
+
+
+def to_s16(samples: npt.NDArray[np.float32]) -> npt.NDArray[np.int16]:
+    """Convert samples (n,) to what an encoder takes, (1, n); what is too loud is cut off."""
+    return np.clip(np.rint(samples * 32_768), -32_768, 32_767).astype(np.int16)[None]
+
+
 @dataclass(frozen=True, slots=True)
 class Intake:
     """Turn decoded pictures into `Frame`s of one size: one conversion a picture, on the caller's thread."""
@@ -215,3 +228,10 @@ class Intake:
         """Take `picture` over and give it `stamp`; its colours are worked out when somebody reads them."""
         taken = to_picture(picture, size_px=self.size_px)
         return Frame(stamp, taken) if isinstance(taken, np.ndarray) else PlanarFrame(stamp, taken)
+
+
+def frame_of(item: object) -> Frame | None:
+    """Return the frame in a channel's item; None for a result that has none."""
+    if isinstance(item, Result):
+        item = item.value
+    return item if isinstance(item, Frame) else None

@@ -1,17 +1,23 @@
 """What the page needs from the application, stated here so that `ui` never imports `app`.
 
 `app` satisfies `StudioPort`; tests satisfy it with a few lines. The page also talks to these routes, from the
-browser (assets/link.js), since a camera cannot pass through Gradio:
+browser (assets/api.js), since a camera cannot pass through Gradio:
 
     POST  /api/sessions               {"source": {"kind": "webrtc" | "pattern" | "file", "file"?: id},
                                        "settings": {}}
-                                      -> {"id": str, "ice_servers"?: [], "engine"?: {"name", "why"}}
+                                      -> {"id": str, "ice_servers"?: [], "ice_transport_policy"?: "relay",
+                                          "engine"?: {"name", "why"}}
+                                      or, with 202, a place in the queue as below; then again with "ticket"
+    GET   /api/tickets/{ticket}       -> {"ticket", "place", "of", "is_turn", "retry_after_s"}; 404 once void
+    POST  /api/tickets/{ticket}/close gives the place up; 204
+    GET   /api/sessions/{id}/ice      -> {"ice_servers"?, "ice_transport_policy"?} with a fresh login
     POST  /api/sessions/{id}/offer    {"sdp", "type": "offer"} -> {"sdp", "type": "answer"}
+    GET   /api/sessions/{id}/ws       a WebSocket instead of the offer, where WebRTC does not get through
     POST  /api/sessions/{id}/close    sent by `navigator.sendBeacon` when the page goes away; 204
     POST  /api/files                  multipart, field "file" -> {"id": str}
     errors                            {"error": {"message", "hint", "kind"}} with the right status; 503 = busy
 
-and hears these events over the data channel "control", one JSON object each:
+and hears these events over the data channel "control" or the WebSocket, one JSON object each:
 
     {"type": "progress", "message", "fraction"?: 0..1}     while models load and engines are built
     {"type": "ready", "engine"?: {"name", "why"}}          from now on pictures come
@@ -19,7 +25,9 @@ and hears these events over the data channel "control", one JSON object each:
     {"type": "notice", "message", "hint"?}                 worth a line under the picture
     {"type": "error", "message", "hint", "kind", "permanent"?: bool}    a card; over the picture if permanent
 
-It sends {"type": "ping", "sent_ms"} each second.
+It sends {"type": "ping", "sent_ms"} each second and hears {"type": "pong", "sent_ms"}; and it sends
+{"type": "settings", "settings": {"sound": bool}} when the person turns the loudspeaker on or off. Sound is a
+track of the same stream as the pictures, both ways.
 """
 
 from __future__ import annotations

@@ -73,6 +73,7 @@ def _nets(text: str) -> object:
 
 
 @lru_cache(64)
+@lru_cache(64)
 def indices(text: str) -> tuple[int, ...]:
     """Return the places that a `t_index` names: "0, 16, 32" is (0, 16, 32). Raises ValueError."""
     found = tuple(int(word) for word in re.split(r"[\s,;]+", text.strip("[]() \t")) if word)

@@ -131,7 +131,7 @@ def read_material(folder: Path, *, size_px: int, report: Report = _silent) -> Ma
     """Read the model in `folder` for pictures of `size_px`. Raises as `load_painter` does, engines aside."""
     import torch
 
-    from pipelines.engines.networks import decoder_network, encoder_network
+    from pipelines.engines.autoencoder import decoder_network, encoder_network
 
     report(f"Reading {folder.name}.")
     parts = folders.read(folder)
@@ -146,9 +146,10 @@ def read_material(folder: Path, *, size_px: int, report: Report = _silent) -> Ma
     side = size_px // parts.factor
     draw = torch.Generator().manual_seed(0)
     latent_1CHW = torch.randn((1, parts.channels, side, side), generator=draw)
+    pixels_1HW3 = torch.randint(0, 256, (1, size_px, size_px, 3), generator=draw, dtype=torch.uint8)
     given = family.backbone.given(family.text.embed(""), family.backbone.usual_t, side, {})
     examples = {
-        "encoder": {"picture": torch.rand((1, 3, size_px, size_px), generator=draw) * 2 - 1},
+        "encoder": {"pixels": pixels_1HW3},
         "decoder": {"latent": latent_1CHW},
         "unet": {"latent": latent_1CHW, **given},
     }
@@ -159,14 +160,13 @@ def read_material(folder: Path, *, size_px: int, report: Report = _silent) -> Ma
         float(parts.vae.config.scaling_factor),
         float(getattr(parts.vae.config, "shift_factor", None) or 0.0),
     )
-    encoder = encoder_network(parts.vae, digest)
+    encoder = encoder_network(parts.vae, digest, latents.scale, latents.shift)
     decoder = decoder_network(parts.vae, digest, latents.scale, latents.shift)
     plain = {"encoder": encoder, "unet": family.network(digest), "decoder": decoder}
     bare = Material(parts, family, size_px, latents, digest, plain, examples)
     samples = cache(lambda: _samples(bare, folder))
-    shown = decoder_network(parts.vae, digest).module  # of what the encoder gives, which is not scaled yet
     calibrated = {
-        "encoder": replace(encoder, calibration=lambda: samples()["encoder"], shown=shown),
+        "encoder": replace(encoder, calibration=lambda: samples()["encoder"], shown=decoder.module),
         "decoder": replace(decoder, calibration=lambda: samples()["decoder"]),
     }
     return replace(bare, networks=plain | calibrated)

@@ -24,7 +24,7 @@ from .kits import Engine, Kit, Row
 from .levels import NoiseLevels
 from .motion import Map, moved_noise
 from .noise import Noises
-from .pictures import Pixels, to_numbers, to_pixels
+from .pictures import Pixels, apart, stacked
 from .prompts import PromptBook
 from .schedule import Schedule
 from .trajectory import Trajectory
@@ -126,14 +126,11 @@ class Painter:
 
     def encode(self, pictures: Sequence[Pixels]) -> Tensor:
         """Return the latents of square pictures (H, W, 3) of one size, scaled: (B, C, h, w)."""
-        raw = self.engines.encoder.run(picture=to_numbers(pictures))["latent"]
-        if self.latents.shift:
-            raw = raw - self.latents.shift
-        return raw * self.latents.scale
+        return self.engines.encoder.run(pixels=stacked(pictures))["latent"].clone()
 
     def decode(self, latent_BCHW: Tensor) -> list[Pixels]:
         """Return the pictures of scaled latents."""
-        return to_pixels(self.engines.decoder.run(latent=latent_BCHW)["picture"])
+        return apart(self.engines.decoder.run(latent=latent_BCHW)["pixels"])
 
     def denoise(self, rows: Sequence[Row]) -> Tensor:
         """Run the network on rows of one kit and shape; the result may be overwritten by the next call.
@@ -254,7 +251,7 @@ class Painter:
         if (batch, rows, size_px, kit.number) in self._warmed:
             return
         words = self.book.words("", "")
-        self.engines.encoder.warm({"picture": (batch, 3, size_px, size_px)})
+        self.engines.encoder.warm({"pixels": (batch, size_px, size_px, 3)})
         self.engines.decoder.warm({"latent": (batch, channels, side, side)})
         given = self.backbone.given(words.prompt, self.backbone.usual_t, side, {})
         shapes: dict[str, tuple[int, ...]] = {"latent": (rows, channels, side, side)}

@@ -1,4 +1,4 @@
-"""Pixels to numbers and back, fast: less than a hundredth of what painting them costs.
+"""Frames to the squares that are painted, fast: less than a hundredth of what painting them costs.
 
 The painted picture is a square: the largest centred one of the frame, scaled to the model's size. Frames of
 any size, also odd ones and ones that change, so become the same tensor.
@@ -33,6 +33,20 @@ def square(pixels: npt.NDArray[Kind], side_px: int) -> npt.NDArray[Kind]:
     return np.asarray(scaled, pixels.dtype)
 
 
+def stacked(pictures: Sequence[Pixels]) -> Tensor:
+    """Return pictures (H, W, 3) of one size as one tensor (B, H, W, 3), uint8."""
+    import torch
+
+    if len(pictures) == 1:
+        return torch.from_numpy(pictures[0][None].copy())  # a frame's own pixels are read-only
+    return torch.from_numpy(np.stack(pictures))
+
+
+def apart(pixels_BHW3: Tensor) -> list[Pixels]:
+    """Return the pictures (H, W, 3) of one tensor, each with memory of its own."""
+    return [pixels.copy() for pixels in pixels_BHW3.cpu().numpy()]
+
+
 def to_numbers(pictures: Sequence[Pixels]) -> Tensor:
     """Return pictures (H, W, 3) of one size as a tensor (B, 3, H, W) in [-1, 1]."""
     import torch
@@ -44,16 +58,3 @@ def to_numbers(pictures: Sequence[Pixels]) -> Tensor:
             np.multiply(plane, np.float32(1 / 127.5), out=channel)
             channel -= 1.0  # at once: the plane is still near
     return torch.from_numpy(numbers)
-
-
-def to_pixels(picture_B3HW: Tensor) -> list[Pixels]:
-    """Return a tensor in [-1, 1] as pictures (H, W, 3).
-
-    OpenCV on this thread: torch would wake its other threads for it, which on a busy machine takes longer
-    than the work. Values must not lie outside [-1, 1], which decoders see to.
-    """
-    pictures = []
-    for planes in picture_B3HW.cpu().numpy():
-        levels = [cv2.convertScaleAbs(plane, alpha=127.5, beta=127.5) for plane in planes]
-        pictures.append(np.asarray(cv2.merge(levels), np.uint8))
-    return pictures

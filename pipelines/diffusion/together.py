@@ -63,7 +63,8 @@ def encoded(painter: Painter, pictures: Sequence[Pixels | None]) -> list[Tensor 
     latents: list[Tensor | None] = [None] * len(pictures)
     for places in _alike([None if one is None else one.shape for one in pictures]):
         made = painter.encode([one for k in places if (one := pictures[k]) is not None])
-        for k, latent_1CHW in zip(places, made.split(1), strict=True):
+        rows = made.split(1) if len(places) > 1 else (made,)
+        for k, latent_1CHW in zip(places, rows, strict=True):
             latents[k] = latent_1CHW
     return latents
 

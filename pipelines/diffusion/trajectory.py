@@ -64,10 +64,10 @@ class Trajectory:
     """What residual guidance pushes away from."""
 
     def __post_init__(self) -> None:
-        if len(self.noise_NCHW) != len(self.schedule):
+        if self.noise_NCHW.shape[0] != len(self.schedule):
             raise ValueError(f"{len(self.schedule)} steps need as many noises, got {len(self.noise_NCHW)}")
         start = self.reference_1CHW if self.start_1CHW is None else self.start_1CHW
-        self.latent_1CHW = first_latent(start, self.schedule[0], self.noise_NCHW[:1])
+        self.latent_1CHW = first_latent(start, self.schedule[0], self._noise())
         self.anchor_1CHW = self.reference_1CHW
 
     @property
@@ -100,7 +100,13 @@ class Trajectory:
             raw, clean = (mixed(self.reference_1CHW, one, cells_11HW) for one in (raw, clean))
         coming = self.step
         seen = seen_noise(x, raw, step) if coming.kept else None
-        self.latent_1CHW = next_latent(clean, seen, coming, self.noise_NCHW[self.index : self.index + 1])
+        self.latent_1CHW = next_latent(clean, seen, coming, self._noise())
+
+    def _noise(self) -> Tensor:
+        """Return the noise of the due step, (1, C, h, w)."""
+        if len(self.schedule) == 1:
+            return self.noise_NCHW
+        return self.noise_NCHW[self.index : self.index + 1]
 
     def _mixed(self, clean_1CHW: Tensor) -> Tensor:
         """Return the finished latent with what is kept: of an earlier picture, then of the frame itself."""

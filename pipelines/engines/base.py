@@ -27,7 +27,7 @@ class TensorSpec:
 
     name: str
     dtype: str
-    """As torch names it: "float32", "int64"."""
+    """As torch names it: "float32", "int64", "uint8"."""
     dims: tuple[int | str, ...]
     """Batch first; a word stands for a size that varies, e.g. ("b", 32, "h", "w")."""
 
@@ -91,7 +91,7 @@ class Engine(Protocol):
     def run(self, **tensors: torch.Tensor) -> Mapping[str, torch.Tensor]:
         """Run once and return the outputs by name.
 
-        Inputs are float32 tensors of the network's shapes, batch first; they are copied, and may be changed
+        Inputs are tensors of the network's shapes and types, batch first; they are copied, and may be changed
         as soon as this returns. Outputs are the engine's own buffers: valid until the next run of the same
         shapes, so copy what is to be kept.
 

@@ -69,7 +69,11 @@ def _rows(value: torch.Tensor, count: int) -> torch.Tensor:
 
     draw = torch.Generator().manual_seed(count)
     rows = value.expand(count, *value.shape[1:]).clone()
-    return rows + 0.05 * torch.randn(rows.shape, generator=draw) if count > 1 else rows
+    if count == 1:
+        return rows
+    if not rows.is_floating_point():  # levels of pixels
+        return rows ^ torch.randint(0, 16, rows.shape, generator=draw, dtype=rows.dtype)
+    return rows + 0.05 * torch.randn(rows.shape, generator=draw)
 
 
 def _error(engine: Engine, network: Network, tensors: Mapping[str, torch.Tensor]) -> float:

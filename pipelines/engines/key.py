@@ -23,6 +23,9 @@ FORMAT = 1
 LIMIT_BYTES = 2 << 30
 """What the kept engines may take together; the ones used longest ago go first."""
 
+SOURCES = ("networks.py", "autoencoder.py")
+"""The modules beside this one whose classes back ends trace."""
+
 AGES = {"format", "weights", "versions", "graph", "processor"}
 """The fields that change under a person's feet; the others are what was asked for."""
 
@@ -190,7 +193,8 @@ def default_shelf() -> Shelf:
 @cache
 def graph_digest() -> str:
     """Return the sha256 of the source that turns a model into networks."""
-    return hashlib.sha256(Path(__file__).with_name("networks.py").read_bytes()).hexdigest()
+    sources = (Path(__file__).with_name(name).read_bytes() for name in SOURCES)
+    return hashlib.sha256(b" ".join(sources)).hexdigest()
 
 
 @cache

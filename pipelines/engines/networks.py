@@ -1,4 +1,4 @@
-"""The three networks of a painter as plain torch modules: tensors in, one tensor out, no decisions inside.
+"""The denoiser of a painter as a plain torch module: tensors in, one tensor out, no decisions inside.
 
 A UNet of diffusers computes its time embedding from an integer timestep. Under a bf16 hint OpenVINO rounds
 that integer (979 becomes 980) and the error of the whole network grows fivefold; so the sinusoid, and with it
@@ -23,48 +23,7 @@ from .base import Network, TensorSpec
 if TYPE_CHECKING:
     from diffusers import UNet2DConditionModel
 
-Vae = Any
-"""diffusers' AutoencoderTiny or AutoencoderKL."""
 ADDITIONS = (None, "text", "text_time")
-
-
-class EncoderNet(nn.Module):  # type: ignore[misc] # torch is not followed
-    """Encode a picture_B3HW in [-1, 1] to a latent_BCHW, not multiplied by the VAE's `scaling_factor`.
-
-    A KL autoencoder gives the mode of its distribution, so that the same picture always has the same latent.
-    """
-
-    def __init__(self, vae: Vae) -> None:
-        super().__init__()
-        self.encoder = vae.encoder
-        self.quant = getattr(vae, "quant_conv", None)
-        self.is_kl = hasattr(vae.config, "double_z") or vae.__class__.__name__ == "AutoencoderKL"
-
-    def forward(self, picture_B3HW: torch.Tensor) -> torch.Tensor:
-        latent_BCHW = self.encoder(picture_B3HW)
-        if self.quant is not None:
-            latent_BCHW = self.quant(latent_BCHW)
-        return latent_BCHW.chunk(2, dim=1)[0] if self.is_kl else latent_BCHW
-
-
-class DecoderNet(nn.Module):  # type: ignore[misc] # torch is not followed
-    """Decode a latent_BCHW to a picture_B3HW, clamped to [-1, 1].
-
-    The latent is first divided by `scale` and moved by `shift`: in here that costs nothing.
-    """
-
-    def __init__(self, vae: Vae, scale: float = 1.0, shift: float = 0.0) -> None:
-        super().__init__()
-        self.scale, self.shift = scale, shift
-        self.decoder = vae.decoder
-        self.post_quant = getattr(vae, "post_quant_conv", None)
-
-    def forward(self, latent_BCHW: torch.Tensor) -> torch.Tensor:
-        if self.scale != 1.0 or self.shift:
-            latent_BCHW = latent_BCHW / self.scale + self.shift
-        if self.post_quant is not None:
-            latent_BCHW = self.post_quant(latent_BCHW)
-        return self.decoder(latent_BCHW).clamp(-1.0, 1.0)
 
 
 class Extension(Protocol):
@@ -257,23 +216,6 @@ def embedding_size(unet: UNet2DConditionModel) -> int:
     return int(unet.time_embedding.linear_2.out_features)
 
 
-def encoder_network(vae: Vae, digest: str) -> Network:
-    """Return the encoder as a `Network`: "picture" (b, 3, H, W) to "latent" (b, c, h, w)."""
-    picture = TensorSpec("picture", "float32", ("b", 3, "H", "W"))
-    return Network("encoder", _frozen(EncoderNet(vae)), (picture,), (_latent(vae, "latent"),), digest)
-
-
-def decoder_network(vae: Vae, digest: str, scale: float = 1.0, shift: float = 0.0) -> Network:
-    """Return the decoder as a `Network`: "latent" (b, c, h, w), times `scale`, to "picture" (b, 3, H, W).
-
-    `digest` must tell scales apart, as that of the folder with the autoencoder's config does.
-    """
-    picture = TensorSpec("picture", "float32", ("b", 3, "H", "W"))
-    return Network(
-        "decoder", _frozen(DecoderNet(vae, scale, shift)), (_latent(vae, "latent"),), (picture,), digest
-    )
-
-
 def unet_network(unet: UNet2DConditionModel, digest: str, extensions: Sequence[Extension] = ()) -> Network:
     """Return the UNet as a `Network`: "latent", "emb" and "context" to "out" of the latent's size.
 
@@ -292,10 +234,6 @@ def unet_network(unet: UNet2DConditionModel, digest: str, extensions: Sequence[E
     outputs = (out, *(spec for extension in extensions for spec in extension.outputs))
     coupled = any(extension.couples_rows for extension in extensions)
     return Network(name, _frozen(UNetNet(unet, extensions)), inputs, outputs, digest, coupled)
-
-
-def _latent(vae: Vae, name: str) -> TensorSpec:
-    return TensorSpec(name, "float32", ("b", int(vae.config.latent_channels), "h", "w"))
 
 
 def _frozen(module: nn.Module) -> nn.Module:

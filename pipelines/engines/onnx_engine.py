@@ -36,6 +36,7 @@ TYPES: Mapping[str, tuple[torch.dtype, Any]] = {
     "tensor(float16)": (torch.float16, np.float16),
     "tensor(int64)": (torch.int64, np.int64),
     "tensor(int32)": (torch.int32, np.int32),
+    "tensor(uint8)": (torch.uint8, np.uint8),
 }
 Exporter = Callable[..., export.Graph]
 

@@ -16,7 +16,7 @@ import torch
 from . import cost
 from .base import Key, Network
 
-LETTERS = {"float32": np.float32, "int64": np.int64}
+LETTERS = {"float32": np.float32, "int64": np.int64, "uint8": np.uint8}
 
 
 class Calls:
@@ -30,7 +30,10 @@ class Calls:
         types = [LETTERS[spec.dtype] for spec in network.inputs]
         ports = next(iter(compiled.values())).outputs
         ins = [np.zeros(shape, dtype) for shape, dtype in zip(key, types, strict=True)]
-        outs = [np.zeros((self.rows, *tuple(port.shape)[1:]), np.float32) for port in ports]
+        outs = [
+            np.zeros((self.rows, *tuple(port.shape)[1:]), LETTERS[spec.dtype])
+            for spec, port in zip(network.outputs, ports, strict=True)
+        ]
         with torch.inference_mode(False):  # a caller of either mode may write to them
             self.inputs = [torch.from_numpy(array) for array in ins]
             self.outputs = [torch.from_numpy(array) for array in outs]

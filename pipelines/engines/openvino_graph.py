@@ -27,7 +27,9 @@ def traced(network: Network, key: Key) -> ov.Model:
     rows = 2  # 1 would be taken as fixed
     example = tuple(
         torch.zeros(
-            [rows if dim == "b" else n for dim, n in zip(spec.dims, shape, strict=True)], device=device
+            [rows if dim == "b" else n for dim, n in zip(spec.dims, shape, strict=True)],
+            dtype=getattr(torch, spec.dtype),
+            device=device,
         )
         for spec, shape in zip(network.inputs, key, strict=True)
     )

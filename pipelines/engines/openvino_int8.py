@@ -38,7 +38,7 @@ def quantised(graph: ov.Model, network: Network, samples: Sequence[Mapping[str, 
     """Return the graph with int8 in place of float where NNCF finds that it can be."""
     nncf, console = _imported()
     names = [spec.name for spec in network.inputs]
-    inputs = [[sample[name].float().cpu().contiguous().numpy() for name in names] for sample in samples]
+    inputs = [[sample[name].cpu().contiguous().numpy() for name in names] for sample in samples]
     was_quiet, console.quiet = console.quiet, True  # its progress bars would run through ours
     try:
         return nncf.quantize(graph, nncf.Dataset(inputs), subset_size=len(inputs))

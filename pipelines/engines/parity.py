@@ -59,9 +59,15 @@ def compare(
 
 
 def relative_error(seen: torch.Tensor, expected: torch.Tensor) -> float:
-    """Return L2 of the difference by L2 of `expected`; inf when anything seen is not finite."""
+    """Return L2 of the difference by L2 of `expected`; inf when anything seen is not finite.
+
+    Levels of pixels (uint8) are counted from mid-grey: else any grey picture would pass for any other.
+    """
+    import torch
+
+    middle = 127.5 if expected.dtype == torch.uint8 else 0.0
     difference = float((seen.detach().double().cpu() - expected.detach().double().cpu()).norm())
-    size = float(expected.detach().double().norm())
+    size = float((expected.detach().double() - middle).norm())
     if not math.isfinite(difference):
         return math.inf
     return difference / max(size, 1e-12)

@@ -18,7 +18,7 @@ import torch
 from realtime.core.errors import EngineBuildFailed, EngineError, EngineUnavailable
 
 from . import parity
-from .base import Engine, EngineInfo, Key, Network, Report, Shapes, key_of, shapes_of
+from .base import Engine, EngineInfo, Key, Network, Report, Shapes, TensorSpec, key_of, shapes_of
 from .key import Shelf
 from .tensorrt_api import device_here, load_api, target_here
 from .tensorrt_build import HINT, PRECISIONS, ROWS, Profile, own_shelf, profile_of
@@ -270,15 +270,20 @@ class TensorRtEngine:
 
 
 def example_of(network: Network, profile: Profile) -> dict[str, torch.Tensor]:
-    """Return random inputs of the smallest bucket, the same each time; integers are zero."""
+    """Return random inputs of the smallest bucket, the same each time; integers other than levels of
+    pixels (uint8) are zero."""
     draw = torch.Generator().manual_seed(0)
     shapes = profile.shapes(network, profile.rows[0])
-    return {
-        spec.name: torch.randn(shapes[spec.name], generator=draw)
-        if spec.dtype.startswith("float")
-        else torch.zeros(shapes[spec.name], dtype=getattr(torch, spec.dtype))
-        for spec in network.inputs
-    }
+
+    def random(spec: TensorSpec) -> torch.Tensor:
+        shape = shapes[spec.name]
+        if spec.dtype == "uint8":
+            return torch.randint(0, 256, shape, generator=draw, dtype=torch.uint8)
+        if spec.dtype.startswith("float"):
+            return torch.randn(shape, generator=draw)
+        return torch.zeros(shape, dtype=getattr(torch, spec.dtype))
+
+    return {spec.name: random(spec) for spec in network.inputs}
 
 
 def build(

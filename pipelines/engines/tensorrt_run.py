@@ -28,6 +28,7 @@ DTYPES: Mapping[str, torch.dtype] = {
     "INT64": torch.int64,
     "INT32": torch.int32,
     "BOOL": torch.bool,
+    "UINT8": torch.uint8,
 }
 
 

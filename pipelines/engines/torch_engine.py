@@ -18,7 +18,7 @@ import torch
 
 from realtime.core.errors import EngineError, EngineUnavailable
 
-from .base import Engine, EngineInfo, Key, Network, Report, Shapes, key_of, shapes_of
+from .base import Engine, EngineInfo, Key, Network, Report, Shapes, TensorSpec, key_of, shapes_of
 
 KEPT_SHAPES = 8
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -86,7 +86,8 @@ class TorchEngine:
                 own = shape.outputs.get(spec.name)
                 if own is None:
                     with torch.inference_mode(False):  # callers of either mode may read and write them
-                        own = torch.empty(tuple(value.shape), dtype=torch.float32, device=self._device)
+                        dtype = getattr(torch, spec.dtype)
+                        own = torch.empty(tuple(value.shape), dtype=dtype, device=self._device)
                     shape.outputs[spec.name] = own
                 own.copy_(value)
         return dict(shape.outputs)
@@ -111,18 +112,22 @@ class TorchEngine:
         """Return what these input shapes need; the least recently used ones are forgotten."""
         shape = self._shapes.get(key)
         if shape is None:
-            how: dict[str, Any] = {"dtype": self._dtype, "device": self._device}
             with torch.inference_mode(False):
-                inputs = [torch.empty(sizes, memory_format=_layout(sizes), **how) for sizes in key]
+                inputs = [
+                    self._buffer(spec, sizes) for spec, sizes in zip(self._network.inputs, key, strict=True)
+                ]
             shape = self._shapes[key] = _Shape(self._prepare(module), inputs, {})
             while len(self._shapes) > KEPT_SHAPES:
                 self._shapes.popitem(last=False)
         self._shapes.move_to_end(key)
         return shape
 
-
-def _layout(sizes: tuple[int, ...]) -> torch.memory_format:
-    return torch.channels_last if len(sizes) == 4 else torch.contiguous_format
+    def _buffer(self, spec: TensorSpec, sizes: tuple[int, ...]) -> torch.Tensor:
+        """Return the memory of an input: integers as they are, all else in the engine's precision."""
+        is_float = spec.dtype.startswith("float")
+        layout = torch.channels_last if is_float and len(sizes) == 4 else torch.contiguous_format
+        dtype = self._dtype if is_float else getattr(torch, spec.dtype)
+        return torch.empty(sizes, dtype=dtype, device=self._device, memory_format=layout)
 
 
 def check(name: str, precision: str, device: str) -> None:

@@ -24,6 +24,9 @@ Map = npt.NDArray[Any]
 
 VIDEO_CLOCK = Fraction(1, 90_000)  # RTP's video clock (RFC 3551, section 5)
 SPEECH_RATE_HZ = 16_000
+"""What stages that hear speech work with; they resample for themselves."""
+SOUND_RATE_HZ = 48_000
+"""Of all sound that comes in and goes out: Opus' own rate (RFC 7587, section 4.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,7 @@ class Stamp:
     @property
     def time_s(self) -> float:
         """Presentation time in seconds."""
-        return float(self.pts * self.time_base)
+        return self.pts * self.time_base.numerator / self.time_base.denominator
 
     def age_ms(self, now_ns: int) -> float:
         """Milliseconds since the sample came through the door."""
@@ -111,13 +114,13 @@ def _map_fault(one: Map) -> str:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AudioChunk:
-    """Hold a stretch of mono sound. `stamp.pts` counts samples."""
+    """Hold a stretch of mono sound. `stamp.pts` counts samples; `stamp` is that of the first one."""
 
     stamp: Stamp
     samples: npt.NDArray[np.float32]
     """(n,) in [-1, 1]; made read-only here."""
     sample_rate: int
-    """Hz; 16 000 after intake."""
+    """Hz; SOUND_RATE_HZ at the doors."""
 
     def __post_init__(self) -> None:
         if self.samples.ndim != 1 or self.samples.dtype != np.float32:

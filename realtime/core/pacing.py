@@ -59,6 +59,11 @@ class Playback:
         self._start_ns: int | None = None
         self._given_ns: int | None = None
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether there was a first sample, so that there is a schedule."""
+        return self._start_ns is not None
+
     def due_ns(self, media_ns: int) -> int:
         """Return the clock time of a media time. Raises ValueError before the first sample."""
         if self._start_ns is None:

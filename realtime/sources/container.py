@@ -54,7 +54,11 @@ def shown(where: str | Path) -> str:
 
 
 def open_media(
-    where: str | Path, *, open_timeout_s: float = 10.0, read_timeout_s: float = 10.0
+    where: str | Path,
+    *,
+    open_timeout_s: float = 10.0,
+    read_timeout_s: float = 10.0,
+    max_px: int = MAX_PICTURE_PX,
 ) -> av.container.InputContainer:
     """Open a file or URL that has a picture stream.
 
@@ -85,11 +89,13 @@ def open_media(
         container.close()
         raise UnsupportedMedia(f"{name} has no pictures, only other streams.", hint=FORMATS_HINT)
     picture = container.streams.video[0].codec_context
-    if picture.width * picture.height > MAX_PICTURE_PX:
+    if picture.width * picture.height > max_px:
         container.close()
         raise UnsupportedMedia(
             f"{name} has pictures of {picture.width} x {picture.height} px, which is too large.",
-            hint="Use video of at most 8192 x 4320 px.",
+            hint=f"Use video of at most {max_px} pixels, such as 1920 x 1080."
+            if max_px < MAX_PICTURE_PX
+            else "Use video of at most 8192 x 4320 px.",
         )
     return container
 
@@ -132,9 +138,9 @@ def opening_error(error: Exception, where: str | Path) -> MediaError:
     )
 
 
-def probe(where: str | Path) -> MediaInfo:
+def probe(where: str | Path, *, max_px: int = MAX_PICTURE_PX) -> MediaInfo:
     """Read a file's header and first picture. Raises as `open_media` does."""
-    with open_media(where) as container:
+    with open_media(where, max_px=max_px) as container:
         stream = container.streams.video[0]
         rate = stream.average_rate or stream.guessed_rate
         rate_hz = float(rate_of(rate)) if rate else 25.0

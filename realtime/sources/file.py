@@ -29,7 +29,7 @@ _BAD_PACKETS = 300
 
 
 class FileSource(ThreadedSource):
-    """Play `where`. Sound comes as 16 kHz mono when `audio` and a callback for it are given."""
+    """Play `where`. Sound comes as 48 kHz mono when `audio` and a callback for it are given."""
 
     def __init__(
         self,
@@ -83,6 +83,7 @@ class FileSource(ThreadedSource):
             sound = self._sound
             sound.begin(offset)
             streams = (video, container.streams.audio[0])
+        due_ns = self._due_ns if self._paced else None
         rate = rate_of(video.average_rate or video.guessed_rate or 25)
         time_base, step, last, count = VIDEO_CLOCK, 1, -1, 0
         for item in self._decoded(container, streams):
@@ -98,10 +99,10 @@ class FileSource(ThreadedSource):
             elif sound is not None:
                 sound.take(item)
             if sound is not None and on_audio is not None:
-                for chunk in sound.due(float(last * time_base) if self._paced else None):
+                for chunk in sound.due(float(last * time_base) if self._paced else None, due_ns):
                     on_audio(chunk)
         if sound is not None and on_audio is not None and not self._stopping.is_set():
-            for chunk in sound.rest():
+            for chunk in sound.rest(due_ns):
                 media_ns = round(chunk.stamp.time_s * NS_PER_S)
                 if self._paced and count and not self._wait_until(self._playback.due_ns(media_ns)):
                     break
@@ -153,6 +154,10 @@ class FileSource(ThreadedSource):
         self._playback.given(now_ns)
         on_frame(self._intake.frame(picture, Stamp(self.name, seq, ticks, time_base, now_ns)))
         return True
+
+    def _due_ns(self, media_ns: int) -> int:
+        """Return the clock time of a media time; that of now before there is a schedule."""
+        return self._playback.due_ns(media_ns) if self._playback.has_begun else self._clock.now_ns()
 
     def _check_whole(self, promised: int, count: int) -> None:
         name = shown(self._where)

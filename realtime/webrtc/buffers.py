@@ -12,15 +12,19 @@ from aiortc.rtcrtpreceiver import NackGenerator
 from aiortc.rtp import RtpPacket
 from aiortc.utils import uint16_gt
 
+from .coded import coded_size
+
 NACK_REPEAT_S = 0.05
 GIVE_UP_S = 0.3
 """A hole that lasts longer is left behind as soon as a whole key picture has come; one is asked for."""
 KEY_ASKED_S = 0.5
 DECODER_QUEUE_PICTURES = 30
+SOUND_PACKETS_AWAITED = 2
+"""So many of 20 ms each come before a missing one is given up."""
 
 
 class CompletePicture(JitterFrame):
-    """A coded picture, and those behind it that became complete with it."""
+    """A coded picture (or packet of sound), and those behind it that became complete with it."""
 
     def __init__(self, data: bytes, timestamp: int) -> None:
         super().__init__(data=data, timestamp=timestamp)
@@ -82,8 +86,6 @@ class PromptJitterBuffer(JitterBuffer):
         return None
 
     def _remove_frame(self, sequence_number: int) -> JitterFrame | None:
-        if not self._is_video:
-            return super()._remove_frame(sequence_number)
         first = self._first_complete()
         if first is not None:
             while (picture := self._first_complete()) is not None:
@@ -116,6 +118,39 @@ class PromptJitterBuffer(JitterBuffer):
         return CompletePicture(data, packets[0].timestamp) if data else self._first_complete()
 
 
+class PromptSoundBuffer(JitterBuffer):
+    """Give each packet of sound out as it comes; wait for a missing one while two more come, not longer.
+
+    aiortc holds 4 packets (80 ms) back from the start; after one that is lost for good it waits for 15 more
+    and stays that far (300 ms) behind. Here what is irregular is smoothed where sound waits anyway, in
+    `realtime.sound`. Lost sound is not asked for again.
+    """
+
+    def _remove_frame(self, sequence_number: int) -> JitterFrame | None:
+        ready = self._ready()
+        if not ready and self._waiting() > SOUND_PACKETS_AWAITED:
+            while self._packets[(self._origin or 0) % self._capacity] is None:
+                self.remove(1)
+            ready = self._ready()
+        if not ready:
+            return None
+        ready[0].later.extend(ready[1:])
+        return ready[0]
+
+    def _waiting(self) -> int:
+        return sum(packet is not None for packet in self._packets)
+
+    def _ready(self) -> list[CompletePicture]:
+        """Take out the packets that nothing is missing before; those without sound are left out."""
+        taken: list[CompletePicture] = []
+        while (packet := self._packets[(self._origin or 0) % self._capacity]) is not None:
+            data: bytes = packet._data  # type: ignore[attr-defined]
+            self.remove(1)
+            if data:
+                taken.append(CompletePicture(data, packet.timestamp))
+        return taken
+
+
 class RepeatingNacks(NackGenerator):
     """Report missing packets again while they stay missing, at most every 50 ms."""
 
@@ -144,6 +179,9 @@ class BoundedDecoderQueue(queue.Queue[Any]):
         self._ask_for_key = ask_for_key
         self._until_key = False
         self.forgotten = 0
+        self.limit_px: int | None = None
+        """Pictures with more pixels are forgotten before anything is allocated for them."""
+        self.on_too_large: Callable[[int, int], object] = lambda width, height: None
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
         if item is None:  # the receiver stops its decoder
@@ -174,6 +212,12 @@ class BoundedDecoderQueue(queue.Queue[Any]):
                 except queue.Empty:
                     break
             self._until_key = True
+        size = None if self.limit_px is None else coded_size(codec.name, frame.data)
+        if size is not None and size[0] * size[1] > (self.limit_px or 0):
+            self.forgotten += 1
+            self._until_key = True
+            self.on_too_large(*size)
+            return
         if self._until_key:
             if not is_key_picture(codec.name, frame.data):
                 self.forgotten += 1

@@ -28,6 +28,7 @@ SDP_ERRORS = (
     LookupError,
     TypeError,
     AttributeError,
+    RuntimeError,
     InternalError,
     InvalidAccessError,
     InvalidStateError,
@@ -57,6 +58,11 @@ def check_offer(sdp: object) -> None:
         )
     if sum(line.startswith("m=") for line in lines) > 8:
         raise UnsupportedMedia("The offer (SDP) has more than 8 media sections.", hint=OFFER_HINT)
+
+
+def has_sound(sdp: str) -> bool:
+    """Tell whether an offer that was checked has sound in it, in whichever direction."""
+    return any(line.startswith("m=audio ") for line in sdp.splitlines())
 
 
 def fingerprints(sdp: str) -> frozenset[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import av
@@ -11,10 +12,10 @@ from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from realtime.core.channel import Channel
 from realtime.core.clock import NS_PER_S, Clock, ns_to_ticks
 from realtime.core.errors import ChannelClosed
-from realtime.core.frame import VIDEO_CLOCK, Frame, Result, Stamp
+from realtime.core.frame import VIDEO_CLOCK, Frame, Stamp
 from realtime.core.metrics import Histogram
 from realtime.core.planar import PlanarFrame
-from realtime.media import coded_picture
+from realtime.media import coded_picture, frame_of
 
 from .encoding import encoder_threads
 from .line import Line
@@ -40,6 +41,7 @@ class PaintedTrack(MediaStreamTrack):
         *,
         clock: Clock,
         age_ms: Histogram | None = None,
+        on_sent: Callable[[float], object] | None = None,
         line: Line | None = None,
     ) -> None:
         super().__init__()
@@ -49,6 +51,7 @@ class PaintedTrack(MediaStreamTrack):
         self._channel = channel
         self._clock = clock
         self._age_ms = age_ms
+        self._on_sent = on_sent
         self._begin_ns: int | None = None
         self._last = -1
         self._left_s = float("-inf")
@@ -75,8 +78,11 @@ class PaintedTrack(MediaStreamTrack):
             self._begin_ns = now_ns
         self._last = max(self._last + 1, ns_to_ticks(now_ns - self._begin_ns, VIDEO_CLOCK))
         picture.pts, picture.time_base = self._last, VIDEO_CLOCK
+        age_ms = frame.stamp.age_ms(now_ns)
         if self._age_ms is not None:
-            self._age_ms.observe(frame.stamp.age_ms(now_ns))
+            self._age_ms.observe(age_ms)
+        if self._on_sent is not None:
+            self._on_sent(age_ms)
         self.sent += 1
         self.last_stamp = frame.stamp
         return picture
@@ -113,10 +119,3 @@ class PaintedTrack(MediaStreamTrack):
 
     def _now_s(self) -> float:
         return self._clock.now_ns() / NS_PER_S
-
-
-def frame_of(item: object) -> Frame | None:
-    """Return the frame in a channel's item; None for a result that has none."""
-    if isinstance(item, Result):
-        item = item.value
-    return item if isinstance(item, Frame) else None

@@ -1,10 +1,11 @@
 """What aiortc needs to be a live transport, each change small, named and checked against what it changes.
 
 aiortc 1.16 waits for the next picture before it gives out this one, asks for a lost packet once, encodes
-H.264 with x264's "medium" preset, starts at bit rates for talking heads, shares asyncio's default executor
-and queues without bound in front of its decoder. `apply` changes that for the process, once, and only where
-the code that it changes is the code that was read: each change first checks for the names it relies on, and
-reports a refusal instead of guessing. `realtime/webrtc/buffers.py` holds the new behaviour.
+H.264 with x264's "medium" preset, starts at bit rates for talking heads, shares asyncio's default executor,
+queues without bound in front of its decoder and holds sound back for 80 ms. `apply` changes that for the
+process, once, and only where the code that it changes is the code that was read: each change first checks for
+the names it relies on, and reports a refusal instead of guessing. `realtime/webrtc/buffers.py` holds the new
+behaviour.
 """
 
 from __future__ import annotations
@@ -19,14 +20,18 @@ from typing import Any
 import aioice.ice
 import aiortc
 import aiortc.codecs.h264 as h264
+import aiortc.codecs.opus as opus
 import aiortc.codecs.vpx as vpx
 import aiortc.jitterbuffer as jitterbuffer
 import aiortc.rtcdtlstransport as rtcdtlstransport
 import aiortc.rtcrtpreceiver as rtcrtpreceiver
 import aiortc.rtcrtpsender as rtcrtpsender
+import av
 
-from . import interop, sending
-from .buffers import BoundedDecoderQueue, PromptJitterBuffer, RepeatingNacks
+from realtime.media import rate_of
+
+from . import sending
+from .buffers import BoundedDecoderQueue, PromptJitterBuffer, PromptSoundBuffer, RepeatingNacks
 from .encoding import encode_h264
 from .line import CEILING_BITS_S, LEAST_BITS_S, START_BITS_S
 
@@ -34,6 +39,19 @@ log = logging.getLogger(__name__)
 
 READ_VERSION = (1, 16)
 """The aiortc whose source these changes were written against."""
+
+CIPHERS = b":".join(
+    (
+        b"ECDHE-ECDSA-AES128-GCM-SHA256",
+        b"ECDHE-ECDSA-CHACHA20-POLY1305",
+        b"ECDHE-ECDSA-AES128-SHA",
+        b"ECDHE-ECDSA-AES256-SHA",
+        b"ECDHE-RSA-AES128-GCM-SHA256",
+        b"ECDHE-RSA-CHACHA20-POLY1305",
+    )
+)
+"""aiortc's own four and two for RSA. Few, since Mbed TLS, which OBS has on some systems, takes no ClientHello
+that needs two packets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +115,30 @@ def _receiver() -> str:
     return "saves one picture interval (33 ms at 30 a second); a decoder that falls behind catches up"
 
 
+def _sound() -> str:
+    """Hold no sound back in the receiver: it waits for its pictures behind it."""
+    buffer, receiver = jitterbuffer.JitterBuffer, rtcrtpreceiver.RTCRtpReceiver
+    # The class's text, since __init__ itself may be ours by now.
+    _needs(_source_has(receiver, "JitterBuffer(capacity=16, prefetch=4)"), "buffer of sound")
+    _needs(_source_has(buffer.add, "self._remove_frame(packet.sequence_number)"), "JitterBuffer.add")
+    before: Callable[..., None] = receiver.__init__
+
+    def init(self: Any, kind: str, transport: Any) -> None:
+        before(self, kind, transport)
+        if kind == "audio":
+            self._RTCRtpReceiver__jitter_buffer = PromptSoundBuffer(capacity=16)
+
+    _put(receiver, "__init__", init)
+    return "saves 80 ms, and 300 after a lost packet"
+
+
+def limit_pictures(receiver: Any, max_px: int, on_too_large: Callable[[int, int], object]) -> None:
+    """Forget a receiver's pictures of more than `max_px` unseen, and call `on_too_large(width, height)`."""
+    coded = getattr(receiver, "_RTCRtpReceiver__decoder_queue", None)
+    if isinstance(coded, BoundedDecoderQueue):  # else `apply` was refused, and its log says so
+        coded.limit_px, coded.on_too_large = max_px, on_too_large
+
+
 def _nacks() -> str:
     """Ask again for a packet that did not come (RFC 4585, 6.2.1 leaves the timing to the receiver)."""
     _needs(_source_has(rtcrtpreceiver.NackGenerator.add, "self.missing", "return missed"), "NackGenerator")
@@ -112,6 +154,33 @@ def _x264() -> str:
     )
     _put(h264.H264Encoder, "_encode_frame", encode_h264)
     return "1.2 ms a picture of 640 x 480 instead of 9.4"
+
+
+def _opus() -> str:
+    """Let RTP time move on over a pause (RFC 7587, 4.1); code any sound, not speech alone."""
+    encoder = opus.OpusEncoder
+    _needs(_source_has(encoder.__init__, '{"application": "voip"}'), "OpusEncoder.__init__")
+    _needs(_source_has(encoder.encode, "packets[0].pts - self.first_packet_pts"), "OpusEncoder.encode")
+    make: Callable[..., None] = encoder.__init__
+    encode: Callable[..., Any] = encoder.encode
+
+    def init(self: Any) -> None:
+        make(self)
+        self.codec.options = {"application": "audio"}
+        self.origin = None
+
+    def with_pauses(self: Any, frame: av.AudioFrame, force_keyframe: bool = False) -> Any:
+        payloads, time = encode(self, frame, force_keyframe)
+        is_packet = (frame.samples, frame.sample_rate) == (opus.SAMPLES_PER_FRAME, opus.SAMPLE_RATE)
+        if not payloads or not is_packet:
+            return payloads, time
+        at: int = round((frame.pts or 0) * rate_of(frame.time_base) * opus.SAMPLE_RATE)
+        self.origin = at - time if self.origin is None else self.origin
+        return payloads, at - self.origin
+
+    _put(encoder, "__init__", init)
+    _put(encoder, "encode", with_pauses)
+    return "what follows a pause is not taken for late"
 
 
 def _vp8_threads() -> str:
@@ -183,19 +252,19 @@ def _line() -> str:
     return "a narrow line is filled, not jammed"
 
 
-def _ciphers() -> str:
-    """Offer what peers with RSA certificates need, where that is allowed."""
-    owner = rtcdtlstransport.RTCCertificate
-    _needs(_source_has(owner._create_ssl_context, interop.ECDSA, "set_cipher_list("), "DTLS cipher list")
-    before = owner._create_ssl_context
+def _rsa_peers() -> str:
+    """Take certificates of the RSA kind too, after the others: GStreamer's own ones are."""
+    certificate = rtcdtlstransport.RTCCertificate
+    before = certificate._create_ssl_context
+    _needs(_source_has(before, "ctx.set_cipher_list(", "return ctx"), "RTCCertificate._create_ssl_context")
 
     def context(self: Any, srtp_profiles: Any) -> Any:
         made = before(self, srtp_profiles)
-        made.set_cipher_list(interop.suites())
+        made.set_cipher_list(CIPHERS)
         return made
 
-    _put(owner, "_create_ssl_context", context)
-    return "meets GStreamer and other peers with RSA certificates, where the settings allow it"
+    _put(certificate, "_create_ssl_context", context)
+    return "GStreamer and older gateways can connect"
 
 
 def _lonely_host() -> str:
@@ -215,13 +284,15 @@ def _lonely_host() -> str:
 
 _CHANGES: tuple[Callable[[], str], ...] = (
     _receiver,
+    _sound,
     _nacks,
     _x264,
+    _opus,
     _vp8_threads,
     _bit_rates,
     _own_executor,
     _line,
-    _ciphers,
+    _rsa_peers,
     _lonely_host,
 )
 

@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -15,7 +15,7 @@ from app.layers import read_settings
 from app.registry import Registry
 from app.settings import Settings
 from realtime.core.errors import ModelMissing
-from realtime.core.frame import Frame
+from realtime.core.frame import AudioChunk, Frame
 from realtime.core.stage import Emitted, Live, StageContext, StageSpec
 
 
@@ -70,10 +70,22 @@ class Invert:
     def close(self) -> None: ...
 
 
+class Counts(Invert):
+    """Keep the numbers of all pictures that it painted."""
+
+    spec = StageSpec("counts", takes=Frame, gives=Frame, config=InvertConfig, lane="paint")
+    painted_numbers: ClassVar[list[int]] = []
+
+    def painted(self, frame: Frame) -> Emitted:
+        self.painted_numbers.append(frame.stamp.seq)
+        return super().painted(frame)
+
+
 class Delayed(Invert):
     """Give each picture two calls later, as a stream batch of three steps does."""
 
     spec = StageSpec("delayed", takes=Frame, gives=Frame, config=InvertConfig, lane="paint")
+    flying = 2
 
     def __init__(self) -> None:
         super().__init__()
@@ -82,9 +94,19 @@ class Delayed(Invert):
     def process(self, item: Frame | None) -> Sequence[Emitted]:
         if item is not None:
             self._flying.append(item)
-            if len(self._flying) <= 2:
+            if len(self._flying) <= self.flying:
                 return ()
         return (self.painted(self._flying.popleft()),) if self._flying else ()
+
+
+class Belated(Delayed):
+    """Give each picture three pictures later, 100 ms at 30 a second, and none before that."""
+
+    spec = StageSpec("belated", takes=Frame, gives=Frame, config=InvertConfig, lane="paint")
+    flying = 3
+
+    def process(self, item: Frame | None) -> Sequence[Emitted]:
+        return () if item is None else super().process(item)
 
 
 class Gate:
@@ -191,6 +213,15 @@ class Reads(Invert):
     """Give words instead of pictures."""
 
     spec = StageSpec("reads", takes=Frame, gives=str, config=InvertConfig, lane="see")
+
+
+class Hears(Invert):
+    """Tell the loudest sample of each piece of sound."""
+
+    spec = StageSpec("hears", takes=AudioChunk, gives=str, config=InvertConfig, lane="hear")
+
+    def process(self, item: AudioChunk | None) -> Sequence[Emitted]:
+        return () if item is None else (Emitted(item.stamp, f"{item.samples.max():g}"),)
 
 
 def registry(stage: str = "Invert", **more: str) -> Registry:

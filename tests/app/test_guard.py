@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from app.guard import Guard, host_name, is_loopback, refusal
+from app.guard import Guard, is_loopback, refusal
+from app.outside import Outside, host_name
 
 HOME = "127.0.0.1:7860"
 
@@ -81,6 +82,8 @@ class Wire:
         self.bodies = list(bodies)
         self.sent: list[dict[str, Any]] = []
         self.got = 0
+        self.outside = Outside()
+        self.port = 7860
 
     async def receive(self) -> dict[str, Any]:
         if not self.bodies:
@@ -99,10 +102,16 @@ class Wire:
         await send({"type": "http.response.start", "status": 200, "headers": []})
 
     async def ask(self, kind: str = "http", path: str = "/api/files", **headers: str) -> None:
-        guard = Guard(self.app, bound_to="127.0.0.1", upload_path="/api/files", max_upload_bytes=2 << 20)
+        guard = Guard(
+            self.app,
+            bound_to="127.0.0.1",
+            upload_path="/api/files",
+            max_upload_bytes=2 << 20,
+            outside=self.outside,
+        )
         given = {"host": HOME, **headers}
         pairs = [(name.replace("_", "-").encode(), value.encode()) for name, value in given.items()]
-        scope = {"type": kind, "path": path, "headers": pairs}
+        scope = {"type": kind, "path": path, "headers": pairs, "server": ("127.0.0.1", self.port)}
         await guard(scope | ({"method": "POST"} if kind == "http" else {}), self.receive, self.send)
 
 
@@ -137,3 +146,35 @@ async def test_a_websocket_from_another_site_is_refused() -> None:
     friend = Wire(b"")
     await friend.ask("websocket", origin=f"http://{HOME}")
     assert friend.sent[0]["status"] == 200  # it reached the app behind the guard
+
+
+@pytest.mark.parametrize(
+    ("port", "host", "origin", "passes"),
+    [
+        (7860, HOME, "", True),
+        (7860, "abc.share.example", "", False),  # that name is for the tunnel's own port
+        (9000, "abc.share.example", "", True),
+        (9000, "abc.share.example", "https://abc.share.example", True),
+        (9000, "abc.share.example", "https://evil.example", False),
+        (9000, HOME, "", False),  # a stranger may write any header
+        (9000, "localhost", "http://localhost", False),
+        (9000, "[::1", "", False),
+        (9000, "", "", False),
+    ],
+)
+async def test_the_tunnels_port_knows_the_links_name_only(
+    port: int, host: str, origin: str, passes: bool
+) -> None:
+    wire = Wire(b"")
+    wire.port = port
+    wire.outside.port = 9000
+    wire.outside.take("https://ABC.share.example")
+    await wire.ask(host=host, **({"origin": origin} if origin else {}))
+    assert (wire.sent[0]["status"] == 200) is passes
+
+
+async def test_before_the_link_is_open_nobody_comes_by_its_port() -> None:
+    wire = Wire(b"")
+    wire.port = wire.outside.port = 9000
+    await wire.ask(host="")
+    assert wire.sent[0]["status"] == 403

@@ -12,6 +12,7 @@ from app.bodies import FromPattern
 from app.manager import SessionManager
 from app.port import Port, looks_of
 from app.registry import Registry
+from app.visitors import Visitor, visiting
 from app.wiring import is_live
 from realtime.core.errors import ConfigError, ModelError, SessionError
 from tests.app import stages
@@ -46,13 +47,22 @@ async def test_the_badge_says_what_paints_once_it_is_known(manager: SessionManag
 
 async def test_the_page_s_knobs_reach_the_session(manager: SessionManager) -> None:
     port = Port(manager)
-    session = await manager.create(FromPattern(kind="pattern"))
-    port.configure(session.id, {"strength": 0.25})
+    with visiting(Visitor("me", "10.0.0.7", False)):
+        session = await manager.create(FromPattern(kind="pattern"))
+        port.configure(session.id, {"strength": 0.25})
+        assert session.wiring.settings()["strength"] == 0.25
+        with pytest.raises(ConfigError, match='"strength"'):
+            port.configure(session.id, {"strenght": 0.25})
+        with pytest.raises(SessionError, match="no such session"):
+            port.configure("none", {"strength": 0.25})
+    with (
+        visiting(Visitor("another", "10.0.0.7", False)),
+        pytest.raises(SessionError, match="no such session"),
+    ):
+        port.configure(session.id, {"strength": 0.5})
+    with pytest.raises(SessionError, match="Nobody is known"):
+        port.configure(session.id, {"strength": 0.5})
     assert session.wiring.settings()["strength"] == 0.25
-    with pytest.raises(ConfigError, match='"strength"'):
-        port.configure(session.id, {"strenght": 0.25})
-    with pytest.raises(SessionError, match="no such session"):
-        port.configure("none", {"strength": 0.25})
 
 
 async def test_a_page_stands_without_its_model_but_the_looks_are_an_error() -> None:

@@ -152,7 +152,7 @@ async def test_an_unknown_session_is_404(http: httpx.AsyncClient, method: str, p
 
 
 async def test_when_all_places_are_taken_one_is_told_to_wait() -> None:
-    async with serving(server__max_sessions=2) as http:
+    async with serving(server__max_sessions=2, server__max_waiting=0) as http:
         first = await made(http)
         await made(http)
         full = await http.post("/api/sessions", json=PATTERN)

@@ -121,6 +121,27 @@ def test_what_config_prints_is_toml_that_gives_the_same_settings(tmp_path: Path)
     assert again.settings.model_dump() == first.settings.model_dump()
 
 
+def test_a_secret_is_read_and_never_shown(tmp_path: Path) -> None:
+    for given in (
+        read(tmp_path, '[server]\nturn_secret = "swordfish"\n'),
+        read(tmp_path, environ={"VITASCOPE_SERVER__TURN_SECRET": "swordfish"}),
+        read(tmp_path, flags=[("server.turn_secret", "swordfish")]),
+    ):
+        secret = given.settings.server.turn_secret
+        assert secret is not None
+        assert secret.get_secret_value() == "swordfish"
+        text = as_toml(given)
+        assert "# turn_secret is set, and not shown" in text
+        assert "swordfish" not in f"{text}{given.settings!r}{given.settings.model_dump_json()}"
+        tomllib.loads(text)
+    number = read(tmp_path, flags=[("server.turn_secret", "12345")]).settings.server.turn_secret
+    assert number is not None
+    assert number.get_secret_value() == "12345"
+    with pytest.raises(ConfigError, match=r"server\.turn_password") as refused:
+        read(tmp_path, "[server]\nturn_password = 12345\n")
+    assert "12345" not in str(refused.value)
+
+
 def test_every_setting_has_a_sentence() -> None:
     for path, described in leaves(settings_type(stages.registry())):
         assert (described.description or "").endswith((".", "?")), ".".join(path)

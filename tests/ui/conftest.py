@@ -49,6 +49,8 @@ def studio(served: Studio) -> Studio:
     """The server with nothing wrong and nothing remembered."""
     served.is_busy, served.is_ready = False, True
     served.port.refuse = None
+    served.places.clear()
+    served.left.clear()
     served.port.configured.clear()
     served.bodies.clear()
     served.sessions.clear()

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from realtime.core.channel import Channel
 from realtime.core.errors import ConfigError, SessionError, VitascopeError
-from realtime.core.frame import Frame
+from realtime.core.frame import AudioChunk, Frame
 from realtime.core.stage import Live
 from realtime.link import Ends
 from realtime.sources.pattern import PatternSource
@@ -125,11 +125,17 @@ class LoopbackSession:
         self.closed = threading.Event()
         self.told_to_close = threading.Event()
         self.painted: Channel[Frame] = Channel(f"{name}-painted")
+        self.sound: Channel[AudioChunk] = Channel(f"{name}-sound", 10)
+        self.is_loud = threading.Event()
+        self.heard = threading.Event()
         self.peer = Peer(
             Ends(
                 name=name,
                 painted=self.painted,
+                sound=self.sound,
                 on_frame=self._paint if kind == "webrtc" else None,
+                on_audio=self._echo,
+                on_message=self._hear,
                 on_state=self._follow,
                 size_px=SIDE_PX,
             )
@@ -143,6 +149,15 @@ class LoopbackSession:
         if self._is_ready:
             self._count += 1
             self.painted.put(Frame(frame.stamp, 255 - frame.pixels))
+
+    def _echo(self, chunk: AudioChunk) -> None:
+        self.heard.set()
+        if self.is_loud.is_set():
+            self.sound.put(chunk)
+
+    def _hear(self, message: dict[str, Any]) -> None:
+        if message["type"] == "settings":
+            (self.is_loud.set if message["settings"]["sound"] else self.is_loud.clear)()
 
     def _follow(self, state: str) -> None:
         if state == "connected" and self._telling is None:
@@ -181,6 +196,7 @@ class LoopbackSession:
         if self._source is not None:
             await asyncio.to_thread(self._source.stop)
         self.painted.close()
+        self.sound.close()
         await self.peer.close()
         self.closed.set()
 
@@ -193,6 +209,10 @@ class Studio:
         self.sessions: list[LoopbackSession] = []
         self.bodies: list[dict[str, Any]] = []
         self.is_busy = False
+        self.places: list[int] = []
+        """Places in the queue that are told in this order before a session is made; 0 is one's turn."""
+        self.left: list[str] = []
+        """Tickets that were given back."""
         self.is_ready = True
         self.url = ""
         self.loop: asyncio.AbstractEventLoop | None = None
@@ -213,9 +233,25 @@ class Studio:
             said = {"message": error.message, "hint": error.hint, "kind": type(error).__name__}
             return JSONResponse({"error": said}, 503 if self.is_busy else 422)
 
+        def place() -> dict[str, Any]:
+            at = self.places.pop(0)
+            told = {"ticket": "t1", "place": at or 1, "of": 9, "is_turn": at == 0, "retry_after_s": 0.3}
+            return told
+
+        @app.get("/api/tickets/{ticket}")
+        async def look(ticket: str) -> Any:
+            return place() if self.places else JSONResponse({"error": {"message": "It is void."}}, 404)
+
+        @app.post("/api/tickets/{ticket}/close", status_code=204)
+        async def leave(ticket: str) -> Response:
+            self.left.append(ticket)
+            return Response(status_code=204)
+
         @app.post("/api/sessions", status_code=201)
-        async def create(body: dict[str, Any]) -> dict[str, Any]:
+        async def create(body: dict[str, Any]) -> Any:
             self.bodies.append(body)
+            if self.places:
+                return JSONResponse(place(), 202)
             if self.is_busy:
                 raise SessionError("All 2 places are taken.", hint="Try again in a minute.")
             session = LoopbackSession(

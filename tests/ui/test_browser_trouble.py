@@ -58,6 +58,52 @@ def test_busy_server_is_a_sentence_and_trying_again_helps(opened: Open, studio: 
     reach(page, "live")
 
 
+REMEMBER_CARDS = """() => {
+  const line = document.querySelector(".vs-card-message");
+  window.cards = [];
+  new MutationObserver(() => {
+    const said = line.firstChild.textContent;
+    if (said !== window.cards.at(-1)) window.cards.push(said);
+  }).observe(line, { childList: true });
+}"""
+
+
+def test_one_waits_in_the_queue_and_the_page_goes_on_by_itself(opened: Open, studio: Studio) -> None:
+    page = opened()
+    choose(page, "Pattern")
+    studio.places.extend([12, 3, 1, 0])
+    page.evaluate(REMEMBER_CARDS)
+    page.locator("[data-act=start]").click()
+    reach(page, "live")
+    seen = page.evaluate("window.cards")
+    told = [sentence for sentence in seen if sentence.startswith(("You are", "It is"))]
+    numbers = [f"You are number {place} in the queue." for place in (12, 3, 1)]
+    assert told == [*numbers, "It is your turn."]
+    assert [body.get("ticket", "") for body in studio.bodies] == ["", "t1"]
+    assert studio.left == []
+
+
+def test_a_place_that_became_void_is_asked_for_anew(opened: Open, studio: Studio) -> None:
+    page = opened()
+    choose(page, "Pattern")
+    studio.places.append(4)
+    page.locator("[data-act=start]").click()
+    reach(page, "live")
+    assert [body.get("ticket", "") for body in studio.bodies] == ["", ""]
+
+
+def test_who_stops_waiting_gives_the_place_back(opened: Open, studio: Studio) -> None:
+    page = opened()
+    choose(page, "Pattern")
+    studio.places.extend([7] * 100)
+    page.locator("[data-act=start]").click()
+    card(page, "You are number 7 in the queue.")
+    with page.expect_request("**/api/tickets/t1/close"):
+        button(page, "Cancel")
+    reach(page, "idle")
+    assert studio.sessions == []
+
+
 def test_unreachable_server_is_a_sentence(opened: Open) -> None:
     page = opened()
     choose(page, "Pattern")

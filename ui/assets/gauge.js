@@ -26,12 +26,16 @@ class Gauge {
     this.find('[data-fact="why"]').textContent = engine.why || "No reason was given.";
   }
 
+  path(words) {
+    this.find('[data-fact="path"]').textContent = words;
+  }
+
   clear() {
     this.root.dataset.has = "nothing";
     this.ages = [];
     this.find("polyline").setAttribute("points", "");
     this.find(".vs-age-ms").textContent = NOTHING;
-    for (const fact of ["fps", "repeated", "dropped", "rtt"]) this.find(`[data-fact="${fact}"]`).textContent = NOTHING;
+    for (const fact of ["fps", "repeated", "dropped", "rtt", "path"]) this.find(`[data-fact="${fact}"]`).textContent = NOTHING;
     this._bar([undefined, undefined, undefined]);
   }
 

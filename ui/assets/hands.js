@@ -16,6 +16,8 @@ const TOOLS = {
   fullscreen: () => view.fullscreen(),
   mirror: () => view.mirror(!view.frame.classList.contains("is-mirrored")),
   turn,
+  microphone,
+  speaker: () => sound.turnSpeaker(link),
 };
 
 const KEYS = { f: TOOLS.fullscreen, s: TOOLS.snapshot, m: TOOLS.mirror };
@@ -77,6 +79,15 @@ async function turn() {
     await link.replace(opened);
   } catch (trouble) {
     fail(trouble);
+  }
+}
+
+async function microphone() {
+  const me = link;
+  try {
+    await sound.turnMicrophone(me, () => link === me && me !== null);
+  } catch (trouble) {
+    view.notice(`${trouble.message} ${trouble.hint || ""}`.trim());
   }
 }
 

@@ -1,167 +1,177 @@
-// One connection to one session: signalling over HTTP, pictures and events over WebRTC. It draws nothing.
-const API = new URL("api/", document.baseURI);
-const CAMERA = { width: { ideal: 640 }, height: { ideal: 480 }, frameRate: { ideal: 30 } };
-const GATHER_MS = 1500; // candidates that take longer are not worth waiting for
+// One session and the paths to it: WebRTC, and a WebSocket where that does not get through. It draws nothing.
 const CONNECT_MS = 20000;
-const SILENT_MS = 6000; // figures come twice a second: after this long without any, nobody is there
-const BEAT_MS = 1000;
-
-async function openCamera(which = {}) {
-  if (!navigator.mediaDevices || !navigator.mediaDevices.getUserMedia) throw insecureTrouble();
-  try {
-    return await navigator.mediaDevices.getUserMedia({ audio: false, video: { ...CAMERA, ...which } });
-  } catch (error) {
-    throw cameraTrouble(error);
-  }
-}
-
-async function post(path, body, source) {
-  let answer;
-  try {
-    answer = await fetch(new URL(path, API), {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify(body),
-    });
-  } catch {
-    throw unreachable();
-  }
-  const said = await answer.json().catch(() => null);
-  if (!answer.ok || !said) throw answerTrouble(answer.status, said, source);
-  return said;
-}
-
-// Resolves to the file's id. XMLHttpRequest, since fetch tells no progress of an upload.
-function upload(file, progress, cancel) {
-  return new Promise((resolve, reject) => {
-    const request = new XMLHttpRequest();
-    const form = new FormData();
-    form.append("file", file);
-    request.responseType = "json";
-    request.upload.onprogress = (event) => event.lengthComputable && progress(event.loaded / event.total);
-    request.onload = () =>
-      request.status < 300 && request.response
-        ? resolve(request.response.id)
-        : reject(answerTrouble(request.status, request.response, "file"));
-    request.onerror = () => reject(unreachable());
-    request.onabort = () => reject(new Gone());
-    cancel(() => request.abort());
-    request.open("POST", new URL("files", API));
-    request.send(form);
-  });
-}
+const RACE_MS = 2000; // WebRTC has so long to connect before the WebSocket starts as well
+const RESUME_MS = 18000; // the server keeps a lost session for 20 s
+const BACK_OFF_MS = [0, 500, 1000, 2000, 4000];
 
 class Link {
-  // on: {session(made), picture(stream), event(object), round(figures), lost(trouble)}
+  // on: {queued(place), session(made), picture(stream), path(words), event(object), round(figures), away(), back(),
+  // lost(trouble)}
   constructor(on) {
     this.on = on;
     this.id = "";
+    this.ticket = ""; // while it waits in the queue
     this.isClosed = false;
-    this.heardMs = 0;
-    this.isSpeaking = false; // the server has begun to send figures
+    this.rtc = this.wire = this.shown = null; // `shown`: the path whose picture is seen
+    this.hasShown = this.hasShownWire = false;
+    this.losses = 0; // tries to come back since the picture was last seen
+    this.lostMs = 0;
+    this.voice = null; // the microphone's track
+    this.wanted = new URLSearchParams(location.search).get("path"); // "webrtc" or "websocket", for tests
   }
 
   async open(source, settings, camera) {
-    if (!window.RTCPeerConnection) throw noWebRtcTrouble();
-    const made = await post("sessions", { source, settings }, source.kind);
+    if (!window.RTCPeerConnection && !window.WebSocket) throw noWebRtcTrouble();
+    this.camera = camera;
+    const made = await takeSession({ source, settings }, source.kind, this);
     this.id = made.id;
+    this.ways = { iceServers: made.ice_servers || [], iceTransportPolicy: made.ice_transport_policy || "all" };
     if (this.isClosed) {
       this._tellClosed();
       throw new Gone();
     }
     this.on.session(made);
-    const pc = (this.pc = new RTCPeerConnection({ iceServers: made.ice_servers || [] }));
-    pc.ontrack = (event) => this._take(event);
-    pc.onconnectionstatechange = () => this._follow();
-    this.control = pc.createDataChannel("control");
-    this.control.onmessage = (event) => this._hear(event.data);
-    this.control.onclose = () => this._lose(lostTrouble());
-    const track = camera && camera.getVideoTracks()[0];
-    if (track) {
-      if ("contentHint" in track) track.contentHint = "motion";
-      this.sender = pc.addTransceiver(track, { direction: "sendrecv", streams: [camera] }).sender;
-    } else {
-      pc.addTransceiver("video", { direction: "recvonly" });
-    }
-    await pc.setLocalDescription(await pc.createOffer());
-    await this._gathered();
-    if (this.isClosed) throw new Gone();
-    const { type, sdp } = pc.localDescription;
-    const answer = await post(`sessions/${encodeURIComponent(this.id)}/offer`, { type, sdp }, source.kind);
-    if (this.isClosed) throw new Gone();
-    this.patience = setTimeout(() => this._lose(notConnectedTrouble()), CONNECT_MS);
-    await pc.setRemoteDescription(answer);
-    this.beat = setInterval(() => this._beat(), BEAT_MS);
+    this._race();
   }
 
   // Sends another camera's picture from now on, without a new session.
   async replace(camera) {
-    if (this.sender) await this.sender.replaceTrack(camera.getVideoTracks()[0]);
+    this.camera = camera;
+    if (this.wire) this.wire.replace(camera);
+    if (this.rtc) await this.rtc.replace(camera);
+  }
+
+  // Sends a microphone's track from now on; null sends nothing.
+  async speak(track) {
+    this.voice = track;
+    if (this.wire) this.wire.speak(track);
+    if (this.rtc) await this.rtc.speak(track);
+  }
+
+  // Changes settings of the session that are the page's own.
+  set(settings) {
+    const path = this.shown || this.rtc || this.wire;
+    if (path) path.say({ type: "settings", settings });
   }
 
   close() {
     if (this.isClosed) return;
     this.isClosed = true;
-    clearTimeout(this.patience);
-    clearTimeout(this.doubt);
-    clearInterval(this.beat);
+    for (const timer of [this.patience, this.late, this.again]) clearTimeout(timer);
     this._tellClosed();
-    if (this.pc) this.pc.close();
+    this._drop("rtc");
+    this._drop("wire");
   }
 
   _tellClosed() {
-    if (!this.id) return;
-    const path = new URL(`sessions/${encodeURIComponent(this.id)}/close`, API);
+    if (!this.id && !this.ticket) return;
+    const what = this.id ? `sessions/${encodeURIComponent(this.id)}` : `tickets/${encodeURIComponent(this.ticket)}`;
+    const path = new URL(`${what}/close`, API);
     if (!navigator.sendBeacon || !navigator.sendBeacon(path))
       fetch(path, { method: "POST", keepalive: true }).catch(() => {});
   }
 
-  _gathered() {
-    const pc = this.pc;
-    if (pc.iceGatheringState === "complete") return null;
-    return new Promise((resolve) => {
-      setTimeout(resolve, GATHER_MS);
-      pc.addEventListener("icegatheringstatechange", () => pc.iceGatheringState === "complete" && resolve());
-    });
+  // WebRTC starts at once, the WebSocket a little later. The first that has a picture is shown; WebRTC takes over.
+  _race() {
+    const hasRtc = this.wanted !== "websocket" && Boolean(window.RTCPeerConnection);
+    if (hasRtc) this._startRtc();
+    clearTimeout(this.late);
+    const wait = hasRtc && !this.hasShownWire ? RACE_MS : 0;
+    if (this.wanted !== "webrtc") this.late = setTimeout(() => this._startWire(), wait);
+    clearTimeout(this.patience);
+    if (!this.lostMs) this.patience = setTimeout(() => this._lose(notConnectedTrouble()), CONNECT_MS);
   }
 
-  _take(event) {
-    if ("jitterBufferTarget" in event.receiver) event.receiver.jitterBufferTarget = 0;
-    this.on.picture(event.streams[0] || new MediaStream([event.track]));
+  _startRtc() {
+    const rtc = (this.rtc = new Rtc(this.id, this.camera, this.voice, this.ways, {
+      ...this._hearing(() => rtc),
+      up: () => {
+        this._connected();
+        clearTimeout(this.late);
+        if (this.shown !== this.wire) this._drop("wire");
+      },
+      picture: (stream) => this._show(rtc, stream, "WebRTC"),
+      gone: (trouble) => this._gone("rtc", trouble, trouble && [404, 409, 422].includes(trouble.status)),
+    }));
   }
 
-  _follow() {
-    const state = this.pc.connectionState;
-    clearTimeout(this.doubt);
-    if (state === "connected") clearTimeout(this.patience);
-    else if (state === "failed") this._lose(this.heardMs ? lostTrouble() : notConnectedTrouble());
-    else if (state === "disconnected") this.doubt = setTimeout(() => this._lose(lostTrouble()), SILENT_MS);
+  _startWire() {
+    if (this.isClosed || this.wire || (this.rtc && this.rtc.isUp)) return;
+    const wire = (this.wire = new Wire(this.id, this.camera, this.voice, {
+      ...this._hearing(() => wire),
+      picture: (stream, codec) => {
+        this._connected();
+        if (!this.rtc || this.shown !== this.rtc) this._show(wire, stream, `WebSocket ${codec}`);
+      },
+      gone: (isOver) => this._gone("wire", null, isOver),
+    }));
   }
 
-  _hear(text) {
-    this.heardMs = performance.now();
-    const event = JSON.parse(text);
-    if (event.type === "stats") this.isSpeaking = true;
-    this.on.event(event);
+  // Events come over both paths while both are there: those of the one that is shown count.
+  _hearing(me) {
+    const counts = () => !this.isClosed && (!this.shown || this.shown === me());
+    return {
+      event: (event) => {
+        if (!counts()) return;
+        this._connected();
+        this.on.event(event);
+      },
+      round: (figures) => counts() && this.on.round(figures),
+    };
+  }
+
+  _connected() {
+    clearTimeout(this.patience);
+  }
+
+  _show(path, stream, words) {
+    this.shown = path;
+    this.hasShown = true;
+    this.hasShownWire = path === this.wire;
+    this.on.picture(stream);
+    this.on.path(words);
+    if (path === this.rtc) this._drop("wire");
+    if (this.lostMs) this.on.back();
+    this.lostMs = this.losses = 0;
+  }
+
+  _drop(name) {
+    const path = this[name];
+    this[name] = null;
+    if (path) path.close();
+  }
+
+  // A path has ended by itself. `isOver`: so has the session, as far as the server says.
+  _gone(name, trouble, isOver) {
+    const wasShown = this.shown === this[name];
+    this[name] = null;
+    if (this.isClosed) return;
+    const other = name === "rtc" ? this.wire : this.rtc;
+    if (wasShown) this.shown = null;
+    if (other && (other.isUp || !isOver)) return;
+    clearTimeout(this.late);
+    if (isOver) this._lose((!this.hasShown && trouble) || lostTrouble());
+    else if (name === "rtc" && !wasShown && this.wanted !== "webrtc") this._startWire();
+    else if (this.hasShown) this._comeBack();
+    else this._lose(trouble || notConnectedTrouble());
+  }
+
+  _comeBack() {
+    const now = performance.now();
+    if (!this.lostMs) {
+      this.lostMs = now;
+      this.on.away();
+    }
+    if (now - this.lostMs > RESUME_MS) return this._lose(lostTrouble());
+    const wait = BACK_OFF_MS[Math.min(this.losses, BACK_OFF_MS.length - 1)];
+    this.losses += 1;
+    clearTimeout(this.again);
+    this.again = setTimeout(() => !this.isClosed && this._race(), wait);
   }
 
   _lose(trouble) {
     if (this.isClosed) return;
     this.close();
     this.on.lost(trouble);
-  }
-
-  async _beat() {
-    if (this.control.readyState === "open")
-      this.control.send(JSON.stringify({ type: "ping", sent_ms: Math.round(performance.now()) }));
-    if (this.isSpeaking && performance.now() - this.heardMs > SILENT_MS) {
-      this._lose(lostTrouble());
-      return;
-    }
-    const found = await this.pc.getStats();
-    if (this.isClosed) return;
-    for (const report of found.values())
-      if (report.type === "candidate-pair" && report.nominated && report.currentRoundTripTime !== undefined)
-        this.on.round({ rtt_ms: 1000 * report.currentRoundTripTime });
   }
 }

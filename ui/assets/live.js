@@ -1,4 +1,4 @@
-// The live view: one state, and what moves it. States: idle, asking, sending, connecting, preparing, live, trouble.
+// The live view: one state, and what moves it. States: idle, asking, sending, waiting, connecting, preparing, live, trouble.
 // `window.vitascope` is what Gradio's events, the browser's tests and a curious person may use.
 const SETTLE_MS = 400; // typing that has paused this long is meant
 const IDLE = {
@@ -20,9 +20,10 @@ const settings = {};
 
 const root = element.querySelector(".vs-live");
 const view = new Screen(root, (action) => ACTIONS[action]());
+const sound = new Sound(view);
 const gauge = new Gauge(root.querySelector(".vs-gauge"));
 const picker = root.querySelector(".vs-file");
-const page = { state: "idle", session: "", stats: {}, engine: ENGINE, video: view.painted };
+const page = { state: "idle", session: "", path: "", stats: {}, engine: ENGINE, video: view.painted };
 window.vitascope = Object.assign(page, { choose, remember, start, stop, settings });
 
 function enter(state) {
@@ -30,7 +31,7 @@ function enter(state) {
   const masthead = document.querySelector(".vs-masthead");
   if (!masthead) return;
   masthead.dataset.state = state;
-  masthead.querySelector(".vs-tally").textContent = { live: "live", idle: "", trouble: "" }[state] ?? "starting";
+  masthead.querySelector(".vs-tally").textContent = { live: "live", idle: "", trouble: "", waiting: "waiting" }[state] ?? "starting";
 }
 
 function rest() {
@@ -46,12 +47,14 @@ function letGo() {
   link = null;
   if (abort) abort();
   abort = null;
+  sound.letGo(null);
   if (old) old.close();
   if (camera) camera.getTracks().forEach((track) => track.stop());
   camera = null;
   view.freeze();
   gauge.clear();
   page.stats = {};
+  page.path = "";
   page.session = props.value = "";
 }
 
@@ -75,9 +78,13 @@ async function start() {
   letGo();
   view.notice("");
   const me = (link = new Link({
+    queued,
     session: began,
-    picture: (stream) => view.play(view.painted, stream),
+    picture: (stream) => view.change(stream),
+    path: (words) => gauge.path((page.path = words)),
     event: hear,
+    away: () => view.notice("The connection was lost; trying again."),
+    back: () => view.notice(""),
     round: (figures) => Object.assign(page.stats, figures),
     lost: fail,
   }));
@@ -93,7 +100,7 @@ async function start() {
     enter("connecting");
     view.card("Connecting.", { actions: ["cancel"], seconds: true });
     const source = kind === "file" && chosen ? { kind, file: chosen.id } : { kind };
-    await me.open(source, { ...settings }, camera);
+    await me.open(source, { ...settings, ...(sound.isLoud && { sound: true }) }, camera);
   } catch (trouble) {
     if (isMine()) fail(trouble);
   }
@@ -115,10 +122,18 @@ function watchCamera(opened) {
   });
 }
 
+function queued({ place, is_turn }) {
+  enter("waiting");
+  const message = is_turn ? "It is your turn." : `You are number ${place} in the queue.`;
+  view.card(message, { hint: "Keep this page open: it goes on by itself.", actions: ["cancel"], seconds: true });
+}
+
 function began(made) {
+  enter("connecting");
   page.session = props.value = made.id;
   gauge.engine(made.engine);
   if (kind !== "webrtc") view.mirror(false);
+  sound.offer(kind);
   trigger("submit"); // what was turned meanwhile is sent along
 }
 

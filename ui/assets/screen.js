@@ -86,6 +86,7 @@ class Screen {
   }
 
   play(video, stream) {
+    if (video.srcObject === stream) return; // told again for the stream's sound
     video.srcObject = stream;
     if (stream) video.play().catch(() => {}); // a newer stream took its place, or the page is in the background
   }
@@ -100,10 +101,20 @@ class Screen {
     this.find('[data-do="mirror"]').setAttribute("aria-pressed", String(isOn));
   }
 
-  // Leaves the last picture standing, dim, where the stream was.
-  freeze() {
+  // Shows another stream; the old one's last picture stands until the first of the new one.
+  change(stream) {
+    if (this.painted.srcObject) this._keepStanding();
+    this.play(this.painted, stream);
+  }
+
+  _keepStanding() {
     const width = Math.min(FREEZE_WIDTH_PX, this.painted.videoWidth);
     if (width) this.painted.poster = this._drawn(width, false).toDataURL("image/jpeg", 0.8);
+  }
+
+  // Leaves the last picture standing, dim, where the stream was.
+  freeze() {
+    this._keepStanding();
     this.play(this.painted, null);
     this.showInput(null);
   }

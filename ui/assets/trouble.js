@@ -37,6 +37,15 @@ function cameraTrouble(error) {
   }
 }
 
+// Told below the picture, which goes on without it.
+function microphoneTrouble(error) {
+  if (["NotAllowedError", "SecurityError"].includes(error.name))
+    return new Trouble("The microphone was not allowed.", "Allow it for this page (the sign beside the address).");
+  if (["NotFoundError", "OverconstrainedError"].includes(error.name))
+    return new Trouble("No microphone was found.", "Plug one in, then try again.");
+  return new Trouble("The microphone could not be started.", error.message || error.name);
+}
+
 function insecureTrouble() {
   return new Trouble(
     "The browser gives its camera to secure pages only.",

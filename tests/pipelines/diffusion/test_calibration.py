@@ -62,13 +62,14 @@ def test_samples_are_what_the_networks_see_while_painting(folder: Path) -> None:
     assert len(pictures) == len(latents) == calibration.SAMPLES
     for sample in (pictures[0], latents[0]):
         assert all(value.isfinite().all() for value in sample.values())
-    assert pictures[0]["picture"].shape == (1, 3, SIDE, SIDE)
-    assert -1.0 <= float(pictures[0]["picture"].min()) < float(pictures[0]["picture"].max()) <= 1.0
+    assert pictures[0]["pixels"].shape == (1, SIDE, SIDE, 3)
+    assert pictures[0]["pixels"].dtype == torch.uint8
+    assert pictures[0]["pixels"].float().std() > 20, "not flat"
     assert latents[0]["latent"].shape == (1, 32, SIDE // 8, SIDE // 8)
     assert encoder.shown is not None
     with torch.inference_mode():
-        assert encoder.shown(latents[0]["latent"]).shape == (1, 3, SIDE, SIDE)
-    assert pictures[0]["picture"] is next(iter(encoder.calibration()))["picture"], "painted once"
+        assert encoder.shown(latents[0]["latent"]).shape == (1, SIDE, SIDE, 3)
+    assert pictures[0]["pixels"] is next(iter(encoder.calibration()))["pixels"], "painted once"
 
 
 def painted(painter: Painter, photo: Pixels, prompt: str) -> Pixels:

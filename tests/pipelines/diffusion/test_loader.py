@@ -43,6 +43,14 @@ def test_latents_and_pictures_are_diffusers_own(painter_of: Load, vae: str, chan
     assert torch.equal(painter.encode([picture(1)]), painter.encode([picture(1)]))  # the mode, not a draw
 
 
+def test_a_latent_outlives_the_next_picture(painter_of: Load) -> None:
+    painter, oracle = painter_of("sd")
+    with torch.inference_mode():  # as frames are painted
+        kept = painter.encode([picture(1)])
+        painter.encode([picture(2)])
+    assert (kept - oracle.latent(picture(1))).abs().max() < ATOL
+
+
 def test_a_shift_of_the_latents_is_read(sd: Path) -> None:
     plain = load_painter(sd, engine="torch", size_px=SIDE)
     edit(sd / "vae" / "config.json", shift_factor=0.5)

@@ -10,10 +10,9 @@ import cv2
 import numpy as np
 import pytest
 import skimage.data
-import torch
 
 from pipelines.diffusion.config import PaintConfig
-from pipelines.diffusion.pictures import square, to_numbers, to_pixels
+from pipelines.diffusion.pictures import apart, square, stacked, to_numbers
 from pipelines.diffusion.stage import PaintStage
 from realtime.core.frame import Frame
 from realtime.core.stage import StageContext
@@ -92,17 +91,19 @@ def test_more_steps_paint_the_same_thing(easel: Easel, steps: int) -> None:
     assert likeness(more, PHOTO) > 0.6
 
 
-def test_pixels_survive_the_way_to_numbers_and_back() -> None:
+def test_pixels_are_put_together_and_taken_apart() -> None:
     pictures = [picture(1, 8, 12), np.arange(288, dtype=np.uint8).reshape(8, 12, 3)]
-    numbers = to_numbers(pictures)
+    pictures[0].flags.writeable = False  # as a frame's are
+    for some in (pictures[:1], pictures):
+        pixels = stacked(some)
+        assert pixels.shape == (len(some), 8, 12, 3)
+        shown = apart(pixels)
+        pixels.zero_()  # as an engine's next run may do
+        assert all(np.array_equal(before, after) for before, after in zip(some, shown, strict=True))
+
+
+def test_numbers_are_from_minus_one_to_one() -> None:
+    numbers = to_numbers([picture(1, 8, 12), np.arange(288, dtype=np.uint8).reshape(8, 12, 3)])
     assert numbers.shape == (2, 3, 8, 12)
     assert numbers.is_contiguous()
     assert (float(numbers.min()), float(numbers.max())) == (-1.0, 1.0)
-    for before, after in zip(pictures, to_pixels(numbers), strict=True):
-        assert np.array_equal(before, after)
-
-
-def test_numbers_are_rounded_to_the_nearest_level() -> None:
-    levels = torch.tensor([0.0, 0.4, 0.6, 99.4, 99.6, 254.6]) / 127.5 - 1
-    (pixels,) = to_pixels(levels.expand(1, 3, 1, 6))
-    assert pixels[0].tolist() == [[level] * 3 for level in (0, 0, 1, 99, 100, 255)]

@@ -20,6 +20,7 @@ import torch
 
 TYPES = {"tensor(float)": ("FLOAT", np.float32), "tensor(float16)": ("HALF", np.float16)}
 TYPES["tensor(int64)"] = ("INT64", np.int64)
+TYPES["tensor(uint8)"] = ("UINT8", np.uint8)
 
 
 class ILogger:

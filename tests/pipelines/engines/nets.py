@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from pipelines.engines import export, networks
+from pipelines.engines import autoencoder, export, networks
 from pipelines.engines.base import Network, TensorSpec
 from tests import tiny
 
@@ -24,7 +24,8 @@ def network(name: str) -> Network:
         unet = tiny.make_unet("sd" if of == "attention" else "painter", channels=4)
         return networks.unet_network(unet, digest="")
     vae = tiny.make_vae("kl" if of == "kl" else "tiny", channels=4)
-    return networks.encoder_network(vae, "") if kind == "encoder" else networks.decoder_network(vae, "")
+    make = autoencoder.encoder_network if kind == "encoder" else autoencoder.decoder_network
+    return make(vae, "")
 
 
 def shapes(net: Network, rows: int = 1, height: int = 8, width: int = 8) -> dict[str, tuple[int, ...]]:
@@ -36,9 +37,15 @@ def shapes(net: Network, rows: int = 1, height: int = 8, width: int = 8) -> dict
 def example(
     net: Network, rows: int = 1, height: int = 8, width: int = 8, seed: int = 0
 ) -> dict[str, torch.Tensor]:
-    """Return random inputs of unit size."""
+    """Return random inputs of unit size; pixels of all levels."""
     generator = torch.Generator().manual_seed(seed)
-    return {name: torch.randn(s, generator=generator) for name, s in shapes(net, rows, height, width).items()}
+    sizes = shapes(net, rows, height, width)
+    return {
+        spec.name: torch.randint(0, 256, sizes[spec.name], generator=generator, dtype=torch.uint8)
+        if spec.dtype == "uint8"
+        else torch.randn(sizes[spec.name], generator=generator)
+        for spec in net.inputs
+    }
 
 
 def expected(net: Network, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:

@@ -272,13 +272,13 @@ def test_with_real_engines_and_a_real_thread_it_runs_on_while_the_other_is_built
     tensors, reference = nets.example(network, seed=4), nets.expected(network, nets.example(network, seed=4))
     assert started.wait(LONG_S)
     with ThreadPoolExecutor(1) as lane:
-        before = lane.submit(lambda: engine.run(**tensors)["picture"].clone()).result(LONG_S)
+        before = lane.submit(lambda: engine.run(**tensors)["pixels"].clone()).result(LONG_S)
         assert engine.info.backend == "torch"
         go_on.set()
         assert ended.wait(LONG_S)
-        after = lane.submit(lambda: engine.run(**tensors)["picture"].clone()).result(LONG_S)
+        after = lane.submit(lambda: engine.run(**tensors)["pixels"].clone()).result(LONG_S)
     assert engine.info == replace(engine.info, backend="openvino", precision="fp32")
     assert "while torch served" in engine.info.why
     for seen in (before, after):
-        assert (seen - reference).abs().max() < 1e-3
+        assert (seen.int() - reference.int()).abs().max() <= 1
     engine.close()

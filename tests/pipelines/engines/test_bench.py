@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from pipelines.engines import bench as bench_module
 from pipelines.engines.base import EngineInfo
 from pipelines.engines.bench import Figure, bench
 
@@ -53,6 +54,15 @@ def test_figures_are_medians_of_turns():
     assert isinstance(found[0], Figure)
     timed = clock.order[4:12]
     assert timed == [("torch", 1), ("openvino", 1)] * 4, "in turns"
+
+
+def test_rows_of_pixels_stay_pixels_and_differ():
+    pixels = torch.tensor([[[[0, 1, 2], [253, 254, 255]]]], dtype=torch.uint8)
+    rows = bench_module._rows(pixels, 3)
+    assert rows.dtype == torch.uint8
+    assert not torch.equal(rows[0], rows[1])
+    assert (rows.int() - pixels.int()).abs().max() < 16
+    assert torch.equal(bench_module._rows(pixels, 1), pixels)
 
 
 def test_the_first_is_the_reference():

@@ -44,9 +44,11 @@ def test_it_gives_the_numbers_of_torch(back_end, name, rows, height, width):
     assert list(seen) == [spec.name for spec in network.outputs]
     (value,) = seen.values()
     reference = nets.expected(network, tensors)
-    assert value.dtype == torch.float32
-    assert reference.std() > 0.05, "an output of nothing proves nothing"
-    assert (value - reference).abs().max() <= 1e-3
+    assert str(value.dtype) == f"torch.{network.outputs[0].dtype}"
+    assert reference.double().std() > 0.05, "an output of nothing proves nothing"
+    most = 1 if value.dtype == torch.uint8 else 1e-3  # a level of a pixel may be rounded the other way
+    assert (value.double() - reference.double()).abs().max() <= most
+    assert relative_error(value, reference) < 2e-3
     engine.close()
 
 
@@ -68,7 +70,7 @@ def test_results_hold_when_the_caller_keeps_nothing(back_end):
         seen = engine.run(**nets.example(network, rows=2, seed=7))
         gc.collect(0)
         junk = [torch.full((2, 4, 8, 8), 9.0) for _ in range(8)]  # takes the place of what was let go
-        assert relative_error(seen["picture"], reference) < 1e-4
+        assert relative_error(seen["pixels"], reference) < 2e-3  # a level here and there
         assert len(junk) == 8
     gc.collect()
 
@@ -140,8 +142,8 @@ def test_warm_builds_a_shape_and_refuses_one_that_cannot_be(back_end):
     engine.warm(nets.shapes(network, rows=2))
     tensors = nets.example(network, rows=2)
     assert relative_error(engine.run(**tensors)["latent"], nets.expected(network, tensors)) < 1e-4
-    with pytest.raises(EngineError, match=r"got the shape \(1, 4, 64, 64\)"):
-        engine.warm({"picture": (1, 4, 64, 64)})
+    with pytest.raises(EngineError, match=r"got the shape \(1, 64, 64, 4\)"):
+        engine.warm({"pixels": (1, 64, 64, 4)})
 
 
 def test_info_names_what_runs_it(back_end):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from diffusers import UNet2DConditionModel
 
-from pipelines.engines import networks
+from pipelines.engines import autoencoder, networks
 from pipelines.engines.base import TensorSpec
 from realtime.core.errors import ModelError
 from tests import tiny
@@ -90,17 +92,41 @@ def test_a_unet_with_unknown_inputs_is_refused():
 @pytest.mark.parametrize("kind", ["tiny", "kl"])
 def test_the_autoencoder_is_diffusers_autoencoder(kind):
     vae = tiny.make_vae(kind, channels=16)
-    encoder, decoder = networks.encoder_network(vae, ""), networks.decoder_network(vae, "")
-    picture = nets.example(encoder, rows=2)["picture"].clamp(-1, 1)
+    scale, shift = 3.0, 0.25
+    encoder = autoencoder.encoder_network(vae, "", scale, shift)
+    decoder = autoencoder.decoder_network(vae, "", scale, shift)
+    pixels = nets.example(encoder, rows=2)["pixels"]
     with torch.inference_mode():
-        encoded = vae.encode(picture)
+        encoded = vae.encode(pixels.permute(0, 3, 1, 2) / 127.5 - 1.0)
         latent = encoded.latents if kind == "tiny" else encoded.latent_dist.mode()
-        assert (encoder.module(picture) - latent).abs().max() < 1e-5
+        assert (encoder.module(pixels) - (latent - shift) * scale).abs().max() < 1e-4
         theirs = vae.decode(latent * 3).sample
         assert theirs.abs().max() > 1
-        assert (decoder.module(latent * 3) - theirs.clamp(-1, 1)).abs().max() < 1e-5
+        levels = (theirs.permute(0, 2, 3, 1) * 127.5 + 127.5).clamp(0, 255)
+        ours = decoder.module((latent * 3 - shift) * scale)
+        assert ours.dtype == torch.uint8
+        assert (ours - levels).abs().max() < 0.501, "to the nearest level"
     assert latent.shape == (2, 16, 8, 8)
     assert encoder.outputs == decoder.inputs
+    assert encoder.inputs == decoder.outputs
+
+
+def test_pixels_of_all_levels_survive_the_way_through():
+    class Same(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.none = torch.nn.Parameter(torch.zeros(()))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x + self.none
+
+    vae = SimpleNamespace(encoder=Same(), decoder=Same(), config=SimpleNamespace(latent_channels=3))
+    encoder, decoder = autoencoder.encoder_network(vae, ""), autoencoder.decoder_network(vae, "")
+    levels = torch.arange(2 * 128 * 3).reshape(1, 2, 128, 3).remainder(256).to(torch.uint8)
+    numbers = encoder.module(levels)
+    assert (float(numbers.min()), float(numbers.max())) == (-1.0, 1.0)
+    assert torch.equal(decoder.module(numbers), levels)
+    assert torch.equal(decoder.module(numbers * 2.0), decoder.module((numbers * 2.0).clamp(-1, 1)))
 
 
 def test_a_spec_says_what_does_not_fit():

@@ -48,17 +48,17 @@ def test_a_rounded_decoder_is_near_and_kept(tmp_path):
     network = calibrated("decoder-tiny", digest="a")
     tensors = nets.example(network, seed=77)
     engine = openvino_engine.build(network, precision="int8", shelf=shelf, report=said.append)
-    error = relative_error(engine.run(**tensors)["picture"], nets.expected(network, tensors))
+    error = relative_error(engine.run(**tensors)["pixels"], nets.expected(network, tensors))
     assert 1e-3 < error < 5e-2, "below, nothing was rounded; above, it would not be right"
     assert any("dB on 2 samples" in sentence for sentence in said)
     assert "FakeQuantize" in types_of(shelf)
     assert engine.info.precision == "int8"
     again: list[str] = []
     other = openvino_engine.build(network, precision="int8", shelf=shelf, report=again.append)
-    assert relative_error(other.run(**tensors)["picture"], nets.expected(network, tensors)) == error
+    assert relative_error(other.run(**tensors)["pixels"], nets.expected(network, tensors)) == error
     assert again == []
     larger = nets.example(network, rows=2, width=12, seed=5)
-    assert relative_error(other.run(**larger)["picture"], nets.expected(network, larger)) < 5e-2
+    assert relative_error(other.run(**larger)["pixels"], nets.expected(network, larger)) < 5e-2
     assert [sentence.partition(" ")[0] for sentence in again] == ["Building"], (
         "another shape is not rounded anew"
     )

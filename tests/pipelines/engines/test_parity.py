@@ -80,3 +80,12 @@ def test_on_a_gpu_it_is_within_what_the_gate_allows(backend, precision):
     assert (seen.device.type, seen.dtype) == ("cuda", torch.float32)
     assert parity.relative_error(seen, nets.expected(network, tensors)) < parity.TOLERANCE[precision]
     engine.close()
+
+
+def test_levels_of_pixels_are_counted_from_mid_grey():
+    levels = torch.tensor([0, 64, 191, 255], dtype=torch.uint8)
+    numbers = levels / 127.5 - 1.0
+    off = torch.tensor([9, 60, 200, 240], dtype=torch.uint8)
+    assert parity.relative_error(levels, levels) == 0.0
+    expected = parity.relative_error(off / 127.5 - 1.0, numbers)
+    assert parity.relative_error(off, levels) == pytest.approx(expected, rel=1e-5)

@@ -81,13 +81,13 @@ def test_other_weights_are_served_without_a_stop(is_refittable, tmp_path):
     tensors = nets.example(network)
     engine.run(**tensors)
     other = nets.tiny.make_vae("tiny", channels=4, seed=9)
-    changed = dataclasses.replace(nets.networks.decoder_network(other, "new"), name=network.name)
+    changed = dataclasses.replace(nets.autoencoder.decoder_network(other, "new"), name=network.name)
     engine.change(changed)
     while engine._thread is not None:
         engine.run(**tensors)
     reference = nets.expected(changed, tensors)
     for _ in range(4):
-        assert relative_error(engine.run(**tensors)["picture"], reference) < TOLERANCE["fp16"]
+        assert relative_error(engine.run(**tensors)["pixels"], reference) < TOLERANCE["fp16"]
 
 
 def test_a_second_start_finds_its_engine(tmp_path):

@@ -12,6 +12,7 @@ from realtime.webrtc.buffers import (
     BoundedDecoderQueue,
     CompletePicture,
     PromptJitterBuffer,
+    PromptSoundBuffer,
     RepeatingNacks,
     is_key_picture,
 )
@@ -132,10 +133,35 @@ def test_a_stream_of_endless_packets_stays_within_the_buffer() -> None:
     assert sum(p is not None for p in buffer._packets) <= 16
 
 
-def test_sound_keeps_its_prefetch() -> None:
-    buffer = PromptJitterBuffer(capacity=16, prefetch=4)
-    out = add(buffer, *(packet(n, 960 * n, last=True) for n in range(6)))
-    assert [p is not None for p in out] == [False, False, False, False, True, True]
+def sound(*numbers: int) -> list[list[int]]:
+    """Times, in packets, that come out with each of the packets of sound that go in."""
+    buffer = PromptSoundBuffer(capacity=16)
+    out = []
+    for number in numbers:
+        _, first = buffer.add(packet(number, 960 * number, last=True, data=b"x"))
+        out.append([] if first is None else [one.timestamp // 960 for one in (first, *first.later)])
+    return out
+
+
+def test_sound_goes_out_as_it_comes() -> None:
+    assert sound(0, 1, 2, 65_535) == [[0], [1], [2], []]  # one that comes too late is no use
+
+
+def test_sound_out_of_order_waits_for_the_missing_packet() -> None:
+    assert sound(0, 2, 1, 3) == [[0], [], [1, 2], [3]]
+    assert sound(0, 3, 2, 1) == [[0], [], [], [1, 2, 3]]
+
+
+def test_lost_sound_is_given_up_after_two_more_and_nothing_stays_behind() -> None:
+    assert sound(0, 2, 3, 4, 5) == [[0], [], [], [2, 3, 4], [5]]
+    assert sound(0, 2, 4, 6, 7, 8) == [[0], [], [], [2], [4], [6, 7, 8]]
+    assert sound(0, 500, 501) == [[0], [500], [501]]  # too many to wait for any
+
+
+def test_a_packet_without_sound_is_left_out() -> None:
+    buffer = PromptSoundBuffer(capacity=16)
+    assert buffer.add(packet(0, 0, last=True, data=b""))[1] is None
+    assert buffer.add(packet(1, 960, last=True))[1].timestamp == 960
 
 
 def test_missing_packets_are_asked_for_again_every_50_ms(monkeypatch: pytest.MonkeyPatch) -> None:

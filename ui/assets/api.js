@@ -1,0 +1,48 @@
+// What the page asks of the browser and of the server over HTTP: a camera, a session, to take a file.
+const API = new URL("api/", document.baseURI);
+const CAMERA = { width: { ideal: 640 }, height: { ideal: 480 }, frameRate: { ideal: 30 } };
+
+async function openCamera(which = {}) {
+  if (!navigator.mediaDevices || !navigator.mediaDevices.getUserMedia) throw insecureTrouble();
+  try {
+    return await navigator.mediaDevices.getUserMedia({ audio: false, video: { ...CAMERA, ...which } });
+  } catch (error) {
+    throw cameraTrouble(error);
+  }
+}
+
+async function post(path, body, source) {
+  let answer;
+  try {
+    answer = await fetch(new URL(path, API), {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify(body),
+    });
+  } catch {
+    throw unreachable();
+  }
+  const said = await answer.json().catch(() => null);
+  if (!answer.ok || !said) throw Object.assign(answerTrouble(answer.status, said, source), { status: answer.status });
+  return said;
+}
+
+// Resolves to the file's id. XMLHttpRequest, since fetch tells no progress of an upload.
+function upload(file, progress, cancel) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    const form = new FormData();
+    form.append("file", file);
+    request.responseType = "json";
+    request.upload.onprogress = (event) => event.lengthComputable && progress(event.loaded / event.total);
+    request.onload = () =>
+      request.status < 300 && request.response
+        ? resolve(request.response.id)
+        : reject(answerTrouble(request.status, request.response, "file"));
+    request.onerror = () => reject(unreachable());
+    request.onabort = () => reject(new Gone());
+    cancel(() => request.abort());
+    request.open("POST", new URL("files", API));
+    request.send(form);
+  });
+}
