@@ -41,7 +41,15 @@ class FromCamera(Section):
     device: int | None = Field(None, ge=0, le=63)
 
 
-SourceSpec = Annotated[FromClient | FromPattern | FromFile | FromCamera, Field(discriminator="kind")]
+class FromUrl(Section):
+    """A network stream; without an address the one that the server was started with."""
+
+    kind: Literal["url"]
+    url: str | None = Field(None, max_length=2048)
+
+
+AnySource = FromClient | FromPattern | FromFile | FromCamera | FromUrl
+SourceSpec = Annotated[AnySource, Field(discriminator="kind")]
 
 
 class CreateBody(Section):
@@ -51,6 +59,8 @@ class CreateBody(Section):
     settings: dict[str, Any] = Field(default_factory=dict, max_length=64)
     ticket: str = Field("", max_length=64)
     """Of the waiting room, once it is its holder's turn."""
+    journal: bool = False
+    """Write the run down for `python -m app replay`; it is found among the session's recordings."""
 
 
 class OfferBody(BaseModel):

@@ -236,6 +236,21 @@ def _prompt_of(options: argparse.Namespace) -> str:
     return known[options.look]
 
 
+# replay
+
+
+def _replay_arguments(parser: argparse.ArgumentParser) -> None:
+    from .replay import arguments
+
+    arguments(parser)
+
+
+def _replay(options: argparse.Namespace) -> int:
+    from .replay import replay_in_terminal
+
+    return replay_in_terminal(options.journal, options.output)
+
+
 # The small ones.
 
 
@@ -304,6 +319,7 @@ def _looks(options: argparse.Namespace) -> int:
 COMMANDS = {
     "serve": Command("Open the page on this machine (the default).", _serve_arguments, _serve),
     "paint": Command("Paint a video file, with its sound.", _paint_arguments, _paint),
+    "replay": Command("Run a journal of a session again, picture by picture.", _replay_arguments, _replay),
     "looks": Command("List the looks that the painter knows.", _common, _looks),
     "models": Command("List, fetch or verify models.", _models_arguments, _models),
     "engines": Command("List, build or time what runs the networks.", _engines_arguments, _engines),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from .closed import Closed
 from .guard import Guard
 from .login import Login
+from .outside import Outside
 from .rates import Pace
 from .visitors import Visitors
 

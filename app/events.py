@@ -59,6 +59,8 @@ class Outbox:
         self._lock = threading.Lock()
         self._waiting: deque[Event] = deque(maxlen=KEPT_UNTIL_HEARD)
         self._listeners: list[Callable[[Event], object]] = []
+        self.on_event: Callable[[Event], object] = lambda event: None
+        """Hears every event, and is nobody whom events wait for."""
         self.last: dict[str, Event] = {}
         """The newest event of each type, for those who ask over HTTP."""
 
@@ -69,6 +71,7 @@ class Outbox:
             listeners = tuple(self._listeners)
             if not listeners and event["type"] != "stats":
                 self._waiting.append(event)
+        self.on_event(event)
         for send in listeners:
             send(event)
 
@@ -93,6 +96,10 @@ class Outbox:
                     self._listeners.remove(send)
 
         return detach
+
+    def newest(self, *kinds: str) -> list[Event]:
+        """Return the newest event of each of these types that there was."""
+        return [self.last[kind] for kind in kinds if kind in self.last]
 
     def detach(self) -> None:
         """Let everybody go and keep events again."""

@@ -16,25 +16,26 @@ from realtime.core.errors import SessionError, VitascopeError
 from realtime.core.stage import StageContext, StageSpec
 
 from . import events
-from .bodies import FromCamera, FromClient, FromFile, FromPattern
+from .bodies import AnySource
 from .files import Uploads
 from .ice import IceWays
+from .incoming import NotAllowed, Sources
 from .loop import outcome
 from .patience import Limits
 from .privacy import typed
+from .recording import Recordings
 from .registry import Registry
 from .session import Session
 from .settings import Settings
 from .sounding import SWITCH, SoundRules, is_switch
 from .states import State
-from .visitors import asking, may
+from .visitors import HOUSE, asking, may
 from .waiting import WaitingRoom
 from .warmth import Warmth
 from .wiring import House, Wiring
 
 if TYPE_CHECKING:
     from realtime.link import Ends
-    from realtime.sources.base import Source
     from realtime.webrtc.peer import Peer
 
 log = logging.getLogger(__name__)
@@ -52,12 +53,6 @@ class TooManySessions(SessionError):
 
 class SessionUnknown(SessionError):
     """Report an id that no running session has, or that of somebody else's."""
-
-
-class NotAllowed(VitascopeError):
-    """Report something that this client may not ask for."""
-
-    permanent = True
 
 
 class SessionManager:
@@ -80,6 +75,8 @@ class SessionManager:
             clock=self.clock,
         )
         self.ice = IceWays(server)
+        self._sources = Sources(settings.source, self.uploads, self.clock)
+        self.recordings = Recordings(settings.recording, self.clock)
         self.warmth = Warmth(self._warm_report)
         self._limits = Limits(
             connect_timeout_s=server.connect_timeout_s,
@@ -111,16 +108,17 @@ class SessionManager:
 
     async def create(
         self,
-        source: FromClient | FromPattern | FromFile | FromCamera,
+        source: AnySource,
         changes: Mapping[str, Any] | None = None,
         *,
         is_local: bool = False,
         ticket: str = "",
+        keep_journal: bool = False,
     ) -> Session:
         """Make a session and begin to open it; it belongs to the one who asks.
 
-        Raises SessionsFull, TooManySessions, NotAllowed (this machine's camera or files asked for from
-        elsewhere) or ConfigError (wrong settings).
+        Raises SessionsFull, TooManySessions, NotAllowed or AddressRefused (this machine's camera, files or
+        network asked for from elsewhere) or ConfigError (wrong settings).
         """
         if not is_local:
             self._check_visitor(ticket)
@@ -128,11 +126,6 @@ class SessionManager:
             raise SessionsFull(
                 f"All {self.settings.server.max_sessions} places are taken.",
                 hint="Close another page, or try again in a minute.",
-            )
-        if isinstance(source, FromCamera) and not is_local:
-            raise NotAllowed(
-                "The server's own camera is only for its own machine.",
-                hint="Use your browser's camera instead.",
             )
         if not is_local:
             self._check_models(changes or {})
@@ -151,16 +144,20 @@ class SessionManager:
                 one.stage_trouble(error)
 
         context = StageContext(session_id[:6], self.clock, self.house.shared, report, is_live=True)
+        journal = (
+            self.recordings.journal(session_id, self.settings, report, is_local) if keep_journal else None
+        )
         wiring = Wiring(
             self.settings,
             self.registry,
             self.house,
             context,
+            wrap=journal.wrap if journal is not None else _as_it_is,
             changes=wished,
             on_error=trouble,
             held=() if is_local else self._own().files,
         )
-        make_source, let_go = self._source(source)
+        make_source, let_go = self._sources.make(source, report, is_local=is_local)
         session = Session(
             session_id,
             wiring,
@@ -175,6 +172,9 @@ class SessionManager:
         made.append(session)
         session.owner, session.visitor = asking().key, asking().name
         self.waiting.leave(ticket)
+        if journal is not None:
+            session.taps.listen(frame=journal.came_in)
+            session.outputs.at_end(lambda: self.recordings.adopt(session_id, journal.close()))
         with self._lock:
             self._sessions[session_id] = session
         self.created += 1
@@ -211,6 +211,7 @@ class SessionManager:
             session.outbox.put(events.notice(why))
         await asyncio.gather(*(session.close(why) for session in self.sessions), return_exceptions=True)
         self.uploads.close()
+        self.recordings.close()
         await asyncio.get_running_loop().run_in_executor(self._executor, self.house.close)
         self._executor.shutdown(wait=False, cancel_futures=True)
 
@@ -257,6 +258,8 @@ class SessionManager:
         let_go()
 
     def _check_visitor(self, ticket: str) -> None:
+        if asking() is HOUSE:
+            return
         name, most = asking().name, self.settings.server.max_sessions_per_visitor
         with self._lock:
             count = sum(session.visitor == name for session in self._sessions.values())
@@ -283,54 +286,6 @@ class SessionManager:
         graph = self.settings.graph
         return self.registry.spec(graph.nodes[graph.output].stage)
 
-    def _source(
-        self, spec: FromClient | FromPattern | FromFile | FromCamera
-    ) -> tuple[Callable[[int | None], Source] | None, Callable[[], None]]:
-        """Return what makes the session's source for a picture size, and what to do when the session ends."""
-        wish = self.settings.source
-        if isinstance(spec, FromPattern):
-
-            def pattern(size_px: int | None) -> Source:
-                from realtime.sources.pattern import PatternSource
-
-                side = size_px or 512
-                return PatternSource(
-                    spec.width_px or side,
-                    spec.height_px or side,
-                    spec.rate_hz or wish.rate_hz,
-                    count=spec.count,
-                    mark=wish.pattern_mark if spec.mark is None else spec.mark,
-                    clock=self.clock,
-                )
-
-            return pattern, _nothing
-        if isinstance(spec, FromCamera):
-
-            def camera(size_px: int | None) -> Source:
-                from realtime.sources.camera import CameraSource
-
-                device = wish.camera if spec.device is None else spec.device
-                return CameraSource(device, rate_hz=wish.rate_hz, size_px=size_px, clock=self.clock)
-
-            return camera, _nothing
-        if isinstance(spec, FromFile):
-            path, let_go = wish.file, _nothing
-            if spec.file is not None:
-                file_id = spec.file
-                path = self.uploads.play(file_id)
-                let_go = lambda: self.uploads.release(file_id)  # noqa: E731 - one word, used once
-            if path is None:
-                raise NotAllowed("No file was sent.", hint="Choose a video file first.")
-            where = path
-
-            def file(size_px: int | None) -> Source:
-                from realtime.sources.file import FileSource
-
-                return FileSource(where, paced=True, loop=spec.loop, size_px=size_px, clock=self.clock)
-
-            return file, let_go
-        return None, _nothing
-
     def _peer(self, ends: Ends, path: str) -> Peer:
         from realtime.webrtc import encoding
         from realtime.webrtc.peer import Peer
@@ -348,5 +303,5 @@ class SessionManager:
         )
 
 
-def _nothing() -> None:
-    return None
+def _as_it_is(node: str, stage: Any) -> Any:
+    return stage

@@ -23,15 +23,19 @@ from realtime.core.errors import (
     UnsupportedMedia,
     VitascopeError,
 )
+from realtime.sources.address import AddressRefused
 from realtime.webrtc.ice import NoWay
 
 from .bodies import CreateBody, OfferBody
 from .doors import add_doors
+from .incoming import NotAllowed
 from .logs import session_in_log
 from .loop import MediaLoop
-from .manager import NotAllowed, SessionManager, SessionsFull, SessionUnknown, TooManySessions
+from .manager import SessionManager, SessionsFull, SessionUnknown, TooManySessions
 from .outside import Outside
+from .recording import RecordingRefused
 from .registry import Registry
+from .routes_inout import add_routes as add_inout
 from .settings import Settings
 from .stream_http import is_open_to
 from .tickets import add_tickets, session_or_place, told
@@ -56,6 +60,8 @@ STATUS: Mapping[type[VitascopeError], int] = {
     SessionUnknown: 404,
     NoWay: 503,
     NotAllowed: 403,
+    AddressRefused: 403,
+    RecordingRefused: 403,
     SessionError: 409,
     ConfigError: 422,
     UnsupportedMedia: 422,
@@ -117,6 +123,7 @@ def build_app(settings: Settings, registry: Registry | None = None, *, page: boo
     add_tickets(app, studio.manager, studio.loop)
     _add_health(app, studio)
     add_stream_routes(app, studio)
+    add_inout(app, studio)
     if page:
         from ui.page import mount
 

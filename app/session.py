@@ -23,15 +23,17 @@ from . import events
 from .links import ENDED, Held, Links
 from .logs import session_in_log
 from .loop import outcome
+from .outputs import Outputs
 from .patience import Limits, Patience
+from .peers import MakePeer, Peers
 from .privacy import typed
 from .sounding import SWITCH, Sounding, SoundRules, is_switch
 from .states import State, moved
+from .taps import Taps
 from .wiring import Wiring
 
 if TYPE_CHECKING:
     from realtime.sources.base import Source
-    from realtime.webrtc.peer import Peer
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +47,7 @@ class Session:
         wiring: Wiring,
         *,
         make_source: Callable[[int | None], Source] | None,
-        make_peer: Callable[[Ends, str], Peer],
+        make_peer: MakePeer,
         executor: Executor,
         limits: Limits,
         clock: Clock,
@@ -58,14 +60,16 @@ class Session:
         """Why it ended; empty while it has not."""
         self.wiring = wiring
         self.outbox = events.Outbox()
+        self.taps = Taps()
+        self.outbox.on_event = self.taps.hear
+        self.outputs = Outputs(session_id[:6], wiring, self.taps, clock, self.report)
         self.links = Links(session_id[:6], clock, self._follow)
+        self.peers = Peers(self, make_peer)
         self.sounding = Sounding(wiring, sound, clock=clock, tell=self.outbox.put)
         self.closed = asyncio.Event()
         self.owner = self.visitor = ""
         """Whose it is: see visitors.py."""
         self._make_source = make_source
-        self._make_peer = make_peer
-        self._peers: list[Peer] = []
         self._source: Source | None = None
         self._executor = executor
         self._limits = limits
@@ -75,7 +79,6 @@ class Session:
         now_ns = clock.now_ns()
         self._patience = Patience(limits, now_ns, now_ns, speaks=make_source is None)
         self._configuring = threading.Lock()
-        self._answering = asyncio.Lock()
         self._told = ""
         """The newest trouble that the client was told of."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -96,7 +99,7 @@ class Session:
 
     def ends(self, role: Role, path: str) -> Ends:
         """Return what a new link is made of; then `join`. Raises SessionError once the session has ended."""
-        self._check_running()
+        self.check_running()
         return self.links.ends(
             role,
             path,
@@ -120,36 +123,8 @@ class Session:
 
         Raises UnsupportedMedia; the session survives that.
         """
-        self._check_running()
-        async with self._answering:
-            self._peers = [peer for peer in self._peers if peer.state != "closed"]
-            for peer in self._peers:
-                if peer.path == path and peer.knows(offer_sdp):
-                    return await peer.answer(offer_sdp)
-            peer, answer = await self._answered(offer_sdp, role, path)
-            self._peers.append(peer)
-            return answer
-
-    async def connect(self, offer_sdp: str, role: Role, path: str) -> tuple[Peer, str]:
-        """Return a new link and its answer; whoever asks keeps the link. Raises as `answer` does."""
-        self._check_running()
-        return await self._answered(offer_sdp, role, path)
-
-    async def _answered(self, offer_sdp: str, role: Role, path: str) -> tuple[Peer, str]:
-        ends = self.ends(role, path)
-        try:
-            peer = self._make_peer(ends, path)
-            try:
-                answer = await peer.answer(offer_sdp)
-                self._check_running()  # it may have ended while the peers talked
-            except VitascopeError:
-                await peer.close()
-                raise
-        except BaseException:
-            self.links.forget(ends)
-            raise
-        self.join(ends, peer)
-        return peer, answer
+        self.check_running()
+        return await self.peers.answer(offer_sdp, role, path)
 
     async def close(self, why: str = "") -> None:
         """Finish what is in flight and let go of everything. Twice does no harm."""
@@ -168,7 +143,7 @@ class Session:
                 return
             self._move(State.LIVE)
             self.outbox.put(events.ready(self.wiring.engine()))
-            self._start_source()
+            self.start_source()
 
     async def _close(self) -> None:
         with session_in_log(self.id):
@@ -180,6 +155,7 @@ class Session:
                 if source is not None:
                     await self._blocking(source.stop)
                 await self._blocking(lambda: self.wiring.close(self._limits.drain_timeout_s))
+                await self._blocking(self.outputs.close)
                 await asyncio.gather(*(held.link.close() for held in self.links if held.link is not None))
             finally:
                 self._move(State.CLOSED)
@@ -224,7 +200,9 @@ class Session:
             self.outbox.put(events.notice(says, "The log holds the details."))
 
     def overdue(self, now_ns: int) -> str:
-        """Say why this session should end by now, or ""."""
+        """Say why this session should end by now, or "". One that is sent on needs nobody to watch it."""
+        if self.outputs.need_nobody and self.state is State.LIVE and not self.takes_pictures:
+            return ""
         return self._patience.overdue(now_ns, self.links, self.why)
 
     # What comes in. From any thread unless said.
@@ -236,9 +214,11 @@ class Session:
 
     def _put(self, frame: Frame) -> None:
         if self.state is State.LIVE:
+            self.taps.frame(frame)
             self.wiring.put(frame)
 
     def _put_sound(self, chunk: AudioChunk) -> None:
+        self.taps.audio(chunk)
         if self.state is State.LIVE:
             self.sounding.put(chunk)
 
@@ -253,19 +233,20 @@ class Session:
         """Take note of a link's state (on the loop)."""
         if state == "connected":
             self._patience.heard_ns = self._clock.now_ns()
-            self._start_source()
+            self.start_source()
             for older in self.links.replaced_by(held):
                 self._start(older.close())
 
     def configure(self, changes: Mapping[str, Any]) -> None:
         """Apply live settings from the next sample on. Raises ConfigError; nothing is changed then."""
-        self._check_running()
+        self.check_running()
         typed.note(changes)
         with self._configuring:
             wished = dict(changes)
             is_on = is_switch(wished.pop(SWITCH, self.sounding.is_on))
             self.wiring.configure(wished)
             self.sounding.switch(is_on)
+            self.taps.event("settings", changes)
             size_px = self.wiring.size_px()
         self._loop.call_soon_threadsafe(self._resize, size_px)
 
@@ -300,9 +281,6 @@ class Session:
 
     def snapshot(self) -> dict[str, Any]:
         """Return state, figures and the newest events."""
-        newest = [
-            self.outbox.last[kind] for kind in ("progress", "notice", "error") if kind in self.outbox.last
-        ]
         return {
             "state": self.state.value,
             "why": self.why,
@@ -310,15 +288,16 @@ class Session:
             "settings": self.settings(),
             "engine": self.wiring.engine(),
             "figures": self.figures() if self.state is State.LIVE else None,
-            "events": newest,
+            "events": self.outbox.newest("progress", "notice", "error"),
         }
 
     # The house's own.
 
-    def _start_source(self) -> None:
+    def start_source(self) -> None:
+        """Begin the source once there is somebody or something to show it to (on the loop)."""
         if self._make_source is None or self._source is not None or self.state is not State.LIVE:
             return
-        if not self.links.was_connected:
+        if not self.links.was_connected and not self.outputs.need_nobody:
             return  # nobody watches yet: a file should begin at its beginning
         try:
             self._source = self._make_source(self.wiring.size_px())
@@ -340,7 +319,8 @@ class Session:
             return
         self.outbox.put(events.notice("The source has come to its end.", "Start again to see it once more."))
 
-    def _check_running(self) -> None:
+    def check_running(self) -> None:
+        """Raise SessionError once the session has ended."""
         if self.state not in (State.OPENING, State.LIVE):
             end = "failed" if self.state is State.FAILED else "ended"
             raise SessionError(f"This session has {end}.", hint=self.why or "Start a new one.")

@@ -146,6 +146,42 @@ class SourceSettings(Section):
     rate_hz: float = Field(30.0, ge=1, le=120, description="Pictures a second asked of camera and pattern.")
     pattern_mark: bool = Field(True, description="Draw each pattern picture's number into it.")
     file: Path | None = Field(None, description="Video that the page's file source plays when none is sent.")
+    url: str | None = Field(
+        None, description="Stream that the page's stream source reads when none is given."
+    )
+    urls: Literal["local", "all", "off"] = Field(
+        "local",
+        description='Who may have streams read from an address, or sent to one: "local" visitors at this '
+        'machine, "all", or nobody ("off").',
+    )
+    url_schemes: tuple[str, ...] = Field(
+        ("rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "srt"),
+        description="Kinds of address that are taken.",
+    )
+    allow_private: bool = Field(
+        False,
+        description="Let visitors from elsewhere name addresses inside this machine's network; those at this "
+        "machine always may.",
+    )
+
+
+class OutputSettings(Section):
+    folder: Path | None = Field(None, description="Folder for outputs of the kinds hls and file.")
+
+
+class RecordingSettings(Section):
+    allow: Literal["local", "all", "off"] = Field(
+        "local",
+        description='Who may have a session recorded: "local" visitors at this machine, "all", or "off".',
+    )
+    folder: Path | None = Field(
+        None, description="Where recordings are kept; without it until the server stops, at most."
+    )
+    max_minutes: float = Field(30.0, gt=0, le=1440, description="A recording ends after so many minutes.")
+    max_mb: int = Field(2048, ge=1, le=1_048_576, description="A recording ends at this size.")
+    keep_s: float = Field(
+        3600.0, gt=0, le=31_536_000, description="A recording is deleted this long after it has ended."
+    )
 
 
 class NodeSettings(Section):
@@ -179,6 +215,8 @@ class Settings(BaseSettings):
     preset: str = Field("paint", description="Named graph to start from: a file in app/presets, or a path.")
     server: ServerSettings = ServerSettings()
     source: SourceSettings = SourceSettings()
+    output: OutputSettings = OutputSettings()
+    recording: RecordingSettings = RecordingSettings()
     graph: GraphSettings = GraphSettings()
     log: LogSettings = LogSettings()
 

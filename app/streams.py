@@ -175,7 +175,7 @@ class Streams:
 
     async def _add(self, kind: Kind, name: str, session: Session, offer_sdp: str) -> tuple[Resource, str]:
         role = Role.PUBLISH if kind == "whip" else Role.VIEW
-        link, answer = await session.connect(offer_sdp, role, kind)
+        link, answer = await session.peers.connect(offer_sdp, role, kind)
         one = Resource(secrets.token_urlsafe(18), kind, name, session, link, f'"{secrets.token_hex(4)}"')
         self._resources[one.id] = one
         return one, answer

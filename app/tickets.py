@@ -27,7 +27,9 @@ async def session_or_place(manager: SessionManager, body: CreateBody, *, is_loca
     Raises what `manager.create` raises; SessionsFull once the waiting room is full, too.
     """
     try:
-        return await manager.create(body.source, body.settings, is_local=is_local, ticket=body.ticket)
+        return await manager.create(
+            body.source, body.settings, is_local=is_local, ticket=body.ticket, keep_journal=body.journal
+        )
     except SessionsFull:
         ticket = _mine(manager, body.ticket)
         if ticket is None:

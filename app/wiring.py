@@ -93,7 +93,8 @@ class Wiring:
 
     `changes` are settings of the output stage laid over those of `settings`. A `live` graph forgets pictures
     when it is late; one that is not makes `put` wait and loses none. Settings that are `held` cannot change
-    while it runs. Raises ConfigError for a graph or a value that cannot be.
+    while it runs. `wrap(node, stage)` may put something in a stage's place. Raises ConfigError for a graph or
+    a value that cannot be.
     """
 
     def __init__(
@@ -107,6 +108,7 @@ class Wiring:
         on_error: Callable[[VitascopeError], None] | None = None,
         live: bool = True,
         held: Sequence[str] = (),
+        wrap: Callable[[str, Any], Any] = lambda node, stage: stage,
     ) -> None:
         graph = settings.graph
         self._lanes = house.lanes
@@ -120,7 +122,13 @@ class Wiring:
         for name, node in graph.nodes.items():
             config = self._config if name == graph.output else settings.stage(node.stage)
             nodes.append(
-                Node(name, registry.stage(node.stage)(), registry.spec(node.stage), config, node.input)
+                Node(
+                    name,
+                    wrap(name, registry.stage(node.stage)()),
+                    registry.spec(node.stage),
+                    config,
+                    node.input,
+                )
             )
         self._stage = next(node.stage for node in nodes if node.name == graph.output)
         gives = registry.spec(graph.nodes[graph.output].stage).gives
@@ -145,9 +153,9 @@ class Wiring:
         """What the output node makes, from the first use of this on; closed with the wiring."""
         return self.subscribe()
 
-    def subscribe(self) -> Channel[Result[Any]]:
+    def subscribe(self, live_capacity: int = 1) -> Channel[Result[Any]]:
         """Return a channel of what the output node makes from now on, to be closed by who is done with it."""
-        capacity, drop = (1, Drop.OLDEST) if self._live else (FILE_CAPACITY, Drop.WAIT)
+        capacity, drop = (live_capacity, Drop.OLDEST) if self._live else (FILE_CAPACITY, Drop.WAIT)
         return self._graph.subscribe(self._name, capacity=capacity, drop=drop)
 
     # Life. `open` and `close` block and may run on different threads.

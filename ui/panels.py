@@ -21,7 +21,7 @@ SCRIPTS = (
 """Joined in this order into one function: later ones use the names of earlier ones."""
 STYLES = ("live.css", "console.css")
 
-SOURCES = (("Camera", "webrtc"), ("File", "file"), ("Pattern", "pattern"))
+SOURCES = (("Camera", "webrtc"), ("File", "file"), ("Stream", "url"), ("Pattern", "pattern"))
 
 CARD_SIDE_PX = 128
 
@@ -58,7 +58,7 @@ def live_view(engine: EngineBadge) -> gr.HTML:
 
 
 def source_chooser() -> gr.Radio:
-    """Make the choice between camera, file and pattern."""
+    """Make the choice between camera, file, stream and pattern."""
     return gr.Radio(
         list(SOURCES), value="webrtc", label="Source", show_label=False, elem_id="vs-source", container=False
     )

@@ -3,7 +3,8 @@
 `app` satisfies `StudioPort`; tests satisfy it with a few lines. The page also talks to these routes, from the
 browser (assets/api.js), since a camera cannot pass through Gradio:
 
-    POST  /api/sessions               {"source": {"kind": "webrtc" | "pattern" | "file", "file"?: id},
+    POST  /api/sessions               {"source": {"kind": "webrtc" | "pattern" | "file" | "url",
+                                                  "file"?: id, "url"?: address},
                                        "settings": {}}
                                       -> {"id": str, "ice_servers"?: [], "ice_transport_policy"?: "relay",
                                           "engine"?: {"name", "why"}}
@@ -14,6 +15,7 @@ browser (assets/api.js), since a camera cannot pass through Gradio:
     POST  /api/sessions/{id}/offer    {"sdp", "type": "offer"} -> {"sdp", "type": "answer"}
     GET   /api/sessions/{id}/ws       a WebSocket instead of the offer, where WebRTC does not get through
     POST  /api/sessions/{id}/close    sent by `navigator.sendBeacon` when the page goes away; 204
+    POST  /api/sessions/{id}/recordings          {} -> {"name": str}; DELETE .../{name} ends it, GET gives it
     POST  /api/files                  multipart, field "file" -> {"id": str}
     errors                            {"error": {"message", "hint", "kind"}} with the right status; 503 = busy
 
@@ -22,6 +24,7 @@ and hears these events over the data channel "control" or the WebSocket, one JSO
     {"type": "progress", "message", "fraction"?: 0..1}     while models load and engines are built
     {"type": "ready", "engine"?: {"name", "why"}}          from now on pictures come
     {"type": "stats", "age_p95_ms", "fps", "repeated"?, "dropped", "wait_ms"?, ...}    twice a second
+    {"type": "recording", "on": bool, "name"}              a recording runs, or has ended
     {"type": "notice", "message", "hint"?}                 worth a line under the picture
     {"type": "error", "message", "hint", "kind", "permanent"?: bool}    a card; over the picture if permanent
 

@@ -30,7 +30,7 @@ from .painted import PaintedTrack
 from .ports import hold_to, relay_troubles
 from .sounds import SoundIn, SoundTrack
 from .tracks import VideoIn
-from .trickle import RestartRefused, bundle, parse_fragment, ufrags
+from .trickle import MAX_CANDIDATES, RestartRefused, bundle, parse_fragment, ufrags
 from .ways import RELAY_HINT, configuration, no_way, packets_in
 
 log = logging.getLogger(__name__)
@@ -78,6 +78,7 @@ class Peer:
         self._closing: asyncio.Task[None] | None = None
         self._watchdog: asyncio.TimerHandle | None = None
         self._offer = ""
+        self._trickled = 0
         self._live = Liveness(ends.clock)
         self._listener: asyncio.TimerHandle | None = None
 
@@ -126,7 +127,8 @@ class Peer:
     async def trickle(self, fragment: str) -> None:
         """Take candidates that the other side found after its offer.
 
-        Raises UnsupportedMedia for what is no fragment, RestartRefused for one that would restart ICE.
+        Those past the first 64 are passed over: each makes this machine send to an address that a stranger
+        chose. Raises UnsupportedMedia for what is no fragment, RestartRefused for a restart of ICE.
         """
         from aiortc.sdp import candidate_from_sdp
 
@@ -139,7 +141,9 @@ class Peer:
                 hint="End it with DELETE and offer anew.",
             )
         shared = bundle(self._offer)
-        for mid, text in read.candidates:
+        room = MAX_CANDIDATES - self._trickled
+        for mid, text in read.candidates[: max(room, 0)]:
+            self._trickled += 1
             candidate = candidate_from_sdp(text)
             candidate.sdpMid = shared[0] if mid in shared or (not mid and shared) else mid
             if candidate.protocol.lower() == "udp":
@@ -340,8 +344,5 @@ class Peer:
 
     def _worker_ended(self, clean: bool) -> None:
         if not clean:
-            self._tell(
-                ConnectionLost(
-                    "The server could not take your picture: a fault in the program.", hint=OFFER_HINT
-                )
-            )
+            said = "The server could not take your picture: a fault in the program."
+            self._tell(ConnectionLost(said, hint=OFFER_HINT))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -61,3 +62,16 @@ def live_server(stage: str = "Invert", **flags: Any) -> Iterator[Live]:
     finally:
         server.should_exit = True
         thread.join(20)
+
+
+def main() -> None:
+    """Serve until it is ended: python -m tests.app.live HOST PORT [section__name=value ...]"""
+    host, port, *given = sys.argv[1:]
+    flags = dict(one.split("=", 1) for one in given)
+    table = stages.registry()
+    app = build_app(stages.settings(table, **flags), table, page=False)
+    uvicorn.run(app, host=host, port=int(port), log_level="warning")
+
+
+if __name__ == "__main__":
+    main()

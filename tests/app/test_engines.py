@@ -51,7 +51,7 @@ def test_what_is_built_is_on_the_shelf_and_built_once(
     assert [line.split()[1:4] for line in sorted(said.out.splitlines(), key=lambda x: x.split()[1])] == [
         [name, "openvino", "fp32"] for name in ("decoder", "encoder", "unet")
     ]
-    assert "1 by 3 by 64 by 64" in said.out
+    assert "1 by 64 by 64 by 3" in said.out
     assert "2 of 3: unet for openvino" in said.err
     assert len(list(shelf.glob("*.bin"))) == 3
     assert cli.main(words) == 0
@@ -78,7 +78,8 @@ def test_bench_compares_with_torch_in_full_precision(
         (one["network"], one["rows"]): one["ms"] for one in found["figures"] if one["backend"] == "torch"
     }
     for one in found["figures"]:
-        assert one["relative_error"] < 1e-4
+        levels = one["network"] == "decoder"  # a level rounded the other way is 1 of 127.5
+        assert one["relative_error"] < (2e-3 if levels else 1e-4)
         assert one["ratio"] == pytest.approx(reference[one["network"], one["rows"]] / one["ms"])
     assert {(one["precision"], one["network"]) for one in found["refused"]} == {
         ("fp16", network) for network in ("encoder", "decoder", "unet")

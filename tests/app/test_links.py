@@ -143,3 +143,6 @@ def test_a_client_that_comes_back_leaves_its_older_link(clock: ManualClock) -> N
     assert left == []  # the other path may stay, and viewers are others
     turn(joined(links), "connected")
     assert left == ["webrtc"]
+    turn(joined(links, Role.PUBLISH, "whip"), "connected")
+    turn(joined(links, Role.PUBLISH, "whip"), "connected")
+    assert left == ["webrtc", "whip"]  # a publisher that comes back leaves its older one too

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from app import events
-from app.bodies import FromClient
+from app.bodies import FromClient, FromFile
 from app.manager import SessionManager
 from app.session import Session
 from app.sounding import CHUNKS_HELD, Sounding, SoundRules
@@ -22,6 +23,7 @@ from realtime.core.stage import StageContext
 from realtime.link import Role
 from tests.app import stages
 from tests.app.test_links import Wire
+from tests.clips import make_clip
 
 CLOCK = MonotonicClock()
 
@@ -182,6 +184,23 @@ async def test_sound_goes_from_one_link_to_all_that_watch(manager: SessionManage
     await session.close()
     assert wall.sound is not None
     assert wall.sound.closed
+
+
+async def test_a_file_is_heard_too(tmp_path: Path) -> None:
+    table = stages.registry()
+    clip = make_clip(tmp_path / "clip.mp4", 1.0, 30, (96, 96), flash_at=15)
+    manager = SessionManager(stages.settings(table, source__file=str(clip), server__sound=True), table)
+    session = await manager.create(FromFile(kind="file"))
+    ends = session.ends(Role.VIEW, "test")
+    assert ends.on_state is not None
+    assert ends.sound is not None
+    ends.on_state("connected")
+    line = np.zeros(0, np.float32)
+    async with asyncio.timeout(20):
+        while len(line) < SOUND_RATE_HZ:
+            line = np.concatenate([line, (await ends.sound.aget()).samples])
+    assert np.abs(line).max() > 0.3  # the click
+    await manager.close_all()
 
 
 async def test_only_the_main_link_tells_how_old_pictures_are(manager: SessionManager) -> None:

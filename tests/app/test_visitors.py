@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from app.outside import Outside
 from app.signing import Signer
 from app.visitors import HOUSE, Visitor, address_of, asking, cookie_in, is_local, may, visiting
 from tests.app.test_server import HOME, PATTERN, is_told, serving
@@ -35,7 +36,14 @@ def scope(address: str = "127.0.0.1", host: str = "127.0.0.1:7860", **headers: s
     ],
 )
 def test_is_local(found: dict[str, Any], is_own: bool) -> None:
-    assert is_local(found) is is_own
+    assert is_local(found, Outside()) is is_own
+
+
+def test_what_comes_in_by_the_tunnel_s_door_is_not_local() -> None:
+    outside = Outside()
+    outside.port = 7999
+    assert is_local({**scope(), "server": ("127.0.0.1", 7860)}, outside)
+    assert not is_local({**scope(), "server": ("127.0.0.1", 7999)}, outside)
 
 
 @pytest.mark.parametrize(

@@ -13,13 +13,15 @@ import numpy as np
 import pytest
 from aiortc import RTCSessionDescription
 
+from app.server import build_app
 from app.stream_http import Refused, check_bearer, is_open_to, token_of
 from app.streams import check_direction, check_name, directions
 from realtime.core.errors import ConfigError, UnsupportedMedia
 from realtime.media import fit
 from realtime.sources.pattern import pattern_picture
+from tests.app import stages
 from tests.app.test_loopback import SIDE, Watcher
-from tests.app.test_server import is_told, made, serving
+from tests.app.test_server import HOME, is_told, made, serving
 from tests.realtime.webrtc.client import Client, NumberedCamera
 
 SDP = {"Content-Type": "application/sdp"}
@@ -291,22 +293,56 @@ async def test_pages_of_other_origins_only_where_they_are_named() -> None:
         await publisher.close()
 
 
-async def test_turn_servers_are_told_with_a_login(http: httpx.AsyncClient) -> None:
-    urls = {"server__turn_urls": "turn:127.0.0.1:9?transport=udp", "server__turn_secret": "swordfish"}
-    async with serving(**urls, server__ice_servers="stun:127.0.0.1:9") as http:
-        links = (await http.options("/whip")).headers.get_list("link")
-        assert links[0] == '<stun:127.0.0.1:9>; rel="ice-server"'
-        assert links[1].startswith('<turn:127.0.0.1:9?transport=udp>; rel="ice-server"; username="')
-        assert 'credential-type="password"' in links[1]
+async def test_turn_servers_are_told_with_a_login() -> None:
+    turn = "turn:127.0.0.1:9?transport=tcp"  # nobody listens, which the server notices at once
+    flags = {"server__turn_urls": turn, "server__turn_secret": "swordfish"}
+    async with serving(**flags, server__ice_servers="stun:127.0.0.1:9") as http:
+        publisher = Publisher()
+        made = await posted(http, publisher, "/whip")
         asks = {"Origin": PAGE, "Access-Control-Request-Method": "POST"}
         assert "link" not in (await http.options("/whip", headers=asks)).headers
-        for answer in (await http.post("/api/sessions", json={"source": {"kind": "pattern"}}),):
-            told = answer.json()["ice_servers"]
-            assert told[0] == {"urls": "stun:127.0.0.1:9"}
-            assert set(told[1]) == {"urls", "username", "credential"}
-            assert "swordfish" not in answer.text
+        for answer in (await http.options("/whip"), made):
+            links = [one for one in answer.headers.get_list("link") if "ice-server" in one]
+            assert links[0] == '<stun:127.0.0.1:9>; rel="ice-server"'
+            assert links[1].startswith(f'<{turn}>; rel="ice-server"; username="')
+            assert 'credential-type="password"' in links[1]
+        answer = await http.post("/api/sessions", json={"source": {"kind": "pattern"}})
+        told = answer.json()["ice_servers"]
+        assert told[0] == {"urls": "stun:127.0.0.1:9"}
+        assert set(told[1]) == {"urls", "username", "credential"}
+        assert "swordfish" not in f"{answer.text}{made.headers}"
         again = (await http.get(f"/api/sessions/{answer.json()['id']}/ice")).json()
         assert again["ice_servers"][0] == told[0]
+        await publisher.close()
+
+
+async def test_with_a_token_nothing_is_done_or_told_without_it() -> None:
+    table = stages.registry()
+    plain = stages.settings(table, server__turn_urls="turn:127.0.0.1:9?transport=tcp",
+                            server__turn_secret="s", server__stream_origins=PAGE)  # fmt: skip
+    guarded = plain.model_copy(update={"server": plain.server.model_copy(update={"token": "s3cret"})})
+    app = build_app(guarded, table, page=False)
+    transport = httpx.ASGITransport(app, client=("127.0.0.1", 5000))
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url=HOME) as http,
+    ):
+        refused = await http.post("/whip/a", content="v=0", headers={**SDP, "Origin": PAGE})
+        is_told(refused, 401)
+        assert refused.headers["www-authenticate"].startswith("Bearer")
+        assert refused.headers["access-control-allow-origin"] == PAGE  # so that the page can read why
+        assert len(app.state.studio.manager) == 0
+        asks = {"Origin": PAGE, "Access-Control-Request-Method": "POST"}
+        assert (await http.options("/whip/a", headers=asks)).status_code == 200  # browsers send no token here
+        assert "link" not in (await http.options("/whip/a")).headers
+        bearer = {"Authorization": "Bearer s3cret"}
+        assert "link" in (await http.options("/whip/a", headers=bearer)).headers
+        publisher = Publisher()
+        made = await posted(http, publisher, "/whip/a", **bearer)
+        assert made.status_code == 201
+        assert (await http.delete(made.headers["location"])).status_code == 401
+        assert (await http.delete(made.headers["location"], headers=bearer)).status_code == 200
+        await publisher.close()
 
 
 @pytest.mark.parametrize(

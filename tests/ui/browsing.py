@@ -29,7 +29,7 @@ def go_live(page: Page) -> None:
 
 def choose(page: Page, source: str) -> None:
     page.locator("#vs-source").get_by_text(source).click()
-    expect(page.locator(f"#vs-source input[value={source.lower()}]")).to_be_checked()
+    expect(page.locator("#vs-source label").filter(has_text=source).locator("input")).to_be_checked()
 
 
 def card(page: Page, text: str) -> None:

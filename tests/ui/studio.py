@@ -260,6 +260,20 @@ class Studio:
             self.sessions.append(session)
             return {"id": session.name, "engine": {"name": BADGE.name, "why": BADGE.why}}
 
+        @app.post("/api/sessions/{name}/recordings", status_code=201)
+        async def record(name: str, body: dict[str, Any]) -> dict[str, str]:
+            self._find(name).peer.send({"type": "recording", "on": True, "name": "film.mp4"})
+            return {"name": "film.mp4"}
+
+        @app.delete("/api/sessions/{name}/recordings/film.mp4", status_code=204)
+        async def end(name: str) -> Response:
+            self._find(name).peer.send({"type": "recording", "on": False, "name": "film.mp4"})
+            return Response(status_code=204)
+
+        @app.get("/api/sessions/{name}/recordings/film.mp4")
+        async def film(name: str) -> Response:
+            return Response(b"film", media_type="video/mp4")
+
         @app.post("/api/sessions/{name}/offer")
         async def offer(name: str, body: dict[str, str]) -> dict[str, str]:
             return {"type": "answer", "sdp": await self._find(name).peer.answer(body["sdp"])}

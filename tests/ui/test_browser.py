@@ -95,6 +95,41 @@ def test_pattern_needs_no_camera(opened: Open, studio: Studio) -> None:
     assert studio.bodies[0]["source"] == {"kind": "pattern"}
 
 
+def test_the_address_of_a_stream_is_asked_for_and_sent(opened: Open, studio: Studio) -> None:
+    page = opened()
+    go_live(page)
+    choose(page, "Stream")
+    card(page, "A network stream")
+    reach(page, "idle")  # there is nothing to show before an address is given
+    field = page.get_by_label("Address of the stream")
+    field.fill(" rtsp://camera.local:554/s ")
+    field.press("Enter")
+    reach(page, "live")
+    assert studio.bodies[1]["source"] == {"kind": "url", "url": "rtsp://camera.local:554/s"}
+    expect(field).to_be_hidden()
+    page.locator("[data-do=stop]").click()
+    expect(field).to_be_visible()
+    choose(page, "Pattern")
+    expect(field).to_be_hidden()
+
+
+def test_a_recording_is_shown_while_it_runs_and_downloaded(opened: Open, studio: Studio) -> None:
+    page = opened()
+    choose(page, "Pattern")
+    go_live(page)
+    tool = page.locator("[data-do=record]")
+    for end in ("[data-do=record]", "[data-do=stop]"):  # stopping must not lose what was recorded
+        tool.click()
+        expect(tool).to_have_attribute("aria-pressed", "true")
+        expect(page.locator(".vs-live.is-recorded")).to_be_visible()
+        with page.expect_download() as got:
+            page.locator(end).click()
+        assert got.value.suggested_filename == "film.mp4"
+        assert got.value.path().read_bytes() == b"film"
+        expect(tool).to_have_attribute("aria-pressed", "false")
+    reach(page, "idle")
+
+
 def test_stop_ends_the_session_and_the_controls_let_go(opened: Open, studio: Studio) -> None:
     page = opened()
     go_live(page)

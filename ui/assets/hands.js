@@ -11,7 +11,11 @@ const ACTIONS = {
 };
 
 const TOOLS = {
-  stop,
+  stop: async () => {
+    if (tape) await record();
+    stop();
+  },
+  record,
   snapshot: () => view.snapshot(),
   fullscreen: () => view.fullscreen(),
   mirror: () => view.mirror(!view.frame.classList.contains("is-mirrored")),
@@ -20,7 +24,7 @@ const TOOLS = {
   speaker: () => sound.turnSpeaker(link),
 };
 
-const KEYS = { f: TOOLS.fullscreen, s: TOOLS.snapshot, m: TOOLS.mirror };
+const KEYS = { f: TOOLS.fullscreen, s: TOOLS.snapshot, r: TOOLS.record, m: TOOLS.mirror };
 
 // Called by Gradio when another source is chosen.
 function choose(wanted) {
@@ -28,7 +32,8 @@ function choose(wanted) {
   const wasOn = !["idle", "trouble"].includes(page.state);
   kind = wanted;
   stop();
-  if (wasOn && (kind !== "file" || chosen)) start();
+  const isChosen = { file: chosen, url: address.value.trim() }[kind] ?? kind !== "file";
+  if (wasOn && isChosen) start();
 }
 
 function use(wanted) {
@@ -69,6 +74,36 @@ async function take(file) {
   }
 }
 
+// Begins a recording of what is painted, or ends it and downloads it.
+async function record() {
+  const here = `sessions/${encodeURIComponent(page.session)}/recordings`;
+  const button = root.querySelector('[data-do="record"]');
+  if (button.disabled) return;
+  button.disabled = true;
+  const name = tape;
+  try {
+    if (!name) await post(here, {});
+    else if ((await fetch(new URL(`${here}/${name}`, API), { method: "DELETE" })).ok) recorded({ on: false, name });
+  } catch (trouble) {
+    view.notice(`${trouble.message} ${trouble.hint || ""}`.trim());
+  } finally {
+    button.disabled = false;
+  }
+}
+
+// Hears that a recording runs or has ended.
+function recorded({ on, name }) {
+  const before = tape;
+  tape = on ? name : "";
+  root.classList.toggle("is-recorded", on);
+  root.querySelector('[data-do="record"]').setAttribute("aria-pressed", String(on));
+  if (on || before !== name) return;
+  const anchor = document.createElement("a");
+  anchor.href = new URL(`sessions/${encodeURIComponent(page.session)}/recordings/${name}`, API);
+  anchor.download = name;
+  anchor.click();
+}
+
 async function turn() {
   if (!camera) return;
   isBack = !isBack;
@@ -91,6 +126,7 @@ async function microphone() {
   }
 }
 
+address.addEventListener("keydown", (event) => event.key === "Enter" && start());
 picker.addEventListener("change", () => {
   take(picker.files[0]);
   picker.value = "";

@@ -4,6 +4,7 @@ const SETTLE_MS = 400; // typing that has paused this long is meant
 const IDLE = {
   webrtc: ["Your camera, repainted as you move.", "The picture goes to this server and nowhere else."],
   file: ["A video file, repainted as it plays.", "Choose one, or drop it here."],
+  url: ["A network stream: a camera, HLS or RTMP.", "Write its address. The server reads it, not your browser."],
   pattern: ["A moving test picture, made by the server.", "Needs no camera."],
 };
 
@@ -15,6 +16,7 @@ let camera = null;
 let chosen = null; // {name, id}: the video file on the server
 let abort = null; // ends an upload
 let settled = 0;
+let tape = ""; // name of the recording that runs
 let isBack = false; // whether the camera that looks away from the person was asked for
 const settings = {};
 
@@ -23,6 +25,7 @@ const view = new Screen(root, (action) => ACTIONS[action]());
 const sound = new Sound(view);
 const gauge = new Gauge(root.querySelector(".vs-gauge"));
 const picker = root.querySelector(".vs-file");
+const address = root.querySelector(".vs-url");
 const page = { state: "idle", session: "", path: "", stats: {}, engine: ENGINE, video: view.painted };
 window.vitascope = Object.assign(page, { choose, remember, start, stop, settings });
 
@@ -37,6 +40,7 @@ function enter(state) {
 function rest() {
   enter("idle");
   const [message, hint] = IDLE[kind];
+  address.hidden = kind !== "url";
   if (kind !== "file") view.card(message, { hint, actions: ["start"] });
   else if (chosen) view.card(chosen.name, { actions: ["start", "choose"] });
   else view.card(message, { hint, actions: ["choose"] });
@@ -51,6 +55,7 @@ function letGo() {
   if (old) old.close();
   if (camera) camera.getTracks().forEach((track) => track.stop());
   camera = null;
+  if (tape) recorded({ on: false, name: "" });
   view.freeze();
   gauge.clear();
   page.stats = {};
@@ -69,6 +74,7 @@ function fail(trouble) {
   if (!(trouble instanceof Trouble)) console.error(trouble);
   letGo();
   enter("trouble");
+  address.hidden = kind !== "url";
   const { message, hint = "", actions = ["retry"] } = trouble;
   const own = actions.filter((action) => action !== kind); // "use the pattern" is no help to the pattern
   view.card(message, { hint, actions: own.length ? own : ["retry"], isAlert: true });
@@ -76,6 +82,7 @@ function fail(trouble) {
 
 async function start() {
   letGo();
+  address.hidden = true;
   view.notice("");
   const me = (link = new Link({
     queued,
@@ -99,11 +106,16 @@ async function start() {
     }
     enter("connecting");
     view.card("Connecting.", { actions: ["cancel"], seconds: true });
-    const source = kind === "file" && chosen ? { kind, file: chosen.id } : { kind };
-    await me.open(source, { ...settings, ...(sound.isLoud && { sound: true }) }, camera);
+    await me.open(asked(), { ...settings, ...(sound.isLoud && { sound: true }) }, camera);
   } catch (trouble) {
     if (isMine()) fail(trouble);
   }
+}
+
+function asked() {
+  if (kind === "file" && chosen) return { kind, file: chosen.id };
+  const url = address.value.trim();
+  return kind === "url" && url ? { kind, url } : { kind };
 }
 
 function watchCamera(opened) {
@@ -149,6 +161,8 @@ function hear(event) {
     showIfPlaying();
   } else if (event.type === "stats") {
     gauge.show(Object.assign(page.stats, event));
+  } else if (event.type === "recording") {
+    recorded(event);
   } else if (event.type === "notice") {
     view.notice(`${event.message} ${event.hint || ""}`.trim());
   } else if (event.type === "error") {

@@ -14,7 +14,7 @@ import aioice.stun as stun
 import pytest
 from aiortc import RTCIceTransportPolicy
 
-from realtime.core.errors import ConfigError
+from realtime.core.errors import ConfigError, SessionError
 from realtime.core.frame import Frame
 from realtime.link import Ends
 from realtime.webrtc.ice import (
@@ -32,6 +32,7 @@ from realtime.webrtc.ice import (
 )
 from realtime.webrtc.peer import Peer
 from realtime.webrtc.ports import hold_to, is_as_read, reason
+from realtime.webrtc.trickle import MAX_CANDIDATES
 from realtime.webrtc.ways import configuration
 from tests.realtime.webrtc.client import Client, NumberedCamera
 
@@ -209,6 +210,25 @@ async def test_the_announced_address_stands_in_the_answer_and_pictures_come() ->
     await seen.three()
     await client.close()
     await peer.close()
+
+
+async def test_candidates_of_a_stranger_are_taken_up_to_a_number() -> None:
+    peer, client = Peer(Ends()), Client(NumberedCamera())
+    await peer.answer(await client.offer())
+    assert peer._pc is not None
+    (transport,) = {one.receiver.transport.transport for one in peer._pc.getTransceivers()}
+    before = len(transport.getRemoteCandidates())
+    transport.iceGatherer._remote_candidates_end = False  # as after an offer that promised more
+    transport._connection._remote_candidates_end = False
+    await client.close()
+    for first in range(0, 100, 20):
+        lines = [f"a=candidate:1 1 udp 1 192.0.2.{n} 9 typ host" for n in range(first, first + 20)]
+        await peer.trickle("\r\n".join(["a=mid:0", *lines]))
+    assert len(transport.getRemoteCandidates()) - before == MAX_CANDIDATES
+    await peer.trickle("a=mid:0\r\na=candidate:1 1 tcp 1 192.0.2.1 9 typ host tcptype active\r\n")
+    await peer.close()
+    with pytest.raises(SessionError):
+        await peer.trickle("a=end-of-candidates\r\n")
 
 
 async def test_relay_only_without_a_relay_is_refused_at_once_and_says_why(
