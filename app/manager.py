@@ -300,15 +300,18 @@ class SessionManager:
         return self.registry.spec(graph.nodes[graph.output].stage)
 
     def _peer(self, ends: Ends, path: str) -> Peer:
+        from realtime.webrtc import encoding
         from realtime.webrtc.peer import Peer
 
         server = self.settings.server
+        encoding.wish_for(server.video_encoder)
         return Peer(
             ends,
             path=path,
             codec=server.video_codec,
             ice=self.ice.own(),
             connect_timeout_s=server.connect_timeout_s,
+            most_bits_s=server.video_bits_s,
             max_px=server.max_input_px,
         )
 

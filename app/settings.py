@@ -81,6 +81,16 @@ class ServerSettings(Section):
     video_codec: Literal["h264", "vp8", "offer"] = Field(
         "h264", description='Codec preferred both ways; "offer" takes the browser\'s order.'
     )
+    video_bits_s: int = Field(
+        6_000_000,
+        ge=100_000,
+        le=20_000_000,
+        description="Most bits a second of video sent to one viewer; a line that carries less gets less.",
+    )
+    video_encoder: Literal["auto", "x264", "nvenc"] = Field(
+        "auto",
+        description='What encodes H.264; "auto" takes an NVIDIA GPU\'s encoder where one works, else x264.',
+    )
     ice_servers: tuple[str, ...] = Field(
         (), description="STUN URLs, such as stun:host:3478. None are asked by default."
     )

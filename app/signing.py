@@ -7,11 +7,15 @@ import hmac
 import secrets
 
 
+PROCESS = secrets.token_bytes(32)
+"""The process's own: all its signers read each other's values, of the same purpose."""
+
+
 class Signer:
     """Sign for one purpose; what was signed for another, or by another process, is not read."""
 
     def __init__(self, purpose: str, secret: bytes | None = None) -> None:
-        self._secret = secrets.token_bytes(32) if secret is None else secret
+        self._secret = PROCESS if secret is None else secret
         self._purpose = purpose.encode()
 
     def sign(self, text: str) -> str:

@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from realtime.core.errors import ConfigError, UnsupportedMedia
 from realtime.core.frame import Frame, Result, Stamp
+from realtime.core.planar import PlanarFrame, Planes
 
 if TYPE_CHECKING:
     import av
@@ -91,48 +92,67 @@ def _plane(frame: av.VideoFrame, index: int, width: int, height: int) -> npt.NDA
     return rows[:height, :width]  # type: ignore[no-any-return]
 
 
-def _square_from_planes(frame: av.VideoFrame, side_px: int) -> Pixels:
-    """Return the centre square of an I420 or NV12 picture as RGB, (side, side, 3)."""
+def is_plain(frame: av.VideoFrame) -> bool:
+    """Tell whether the planes are what RGB is made of here: I420 or NV12, upright, limited range, BT.601."""
+    exact = frame.colorspace != _COLORSPACE_BT709 and frame.color_range != _COLOR_RANGE_FULL
+    upright = round(frame.rotation / 90) % 4 == 0
+    return exact and upright and frame.format.name in _FAST_FORMATS and min(frame.width, frame.height) > 1
+
+
+def planes_of(frame: av.VideoFrame, size_px: int | None = None) -> Pixels:
+    """Copy a plain picture as I420 (H * 3 / 2, W): its own even size, or the centre square at `size_px`."""
     width, height = frame.width, frame.height
-    crop = min(width, height) & ~1
-    x0, y0 = ((width - crop) // 2) & ~1, ((height - crop) // 2) & ~1
-    luma = _plane(frame, 0, width, height)[y0 : y0 + crop, x0 : x0 + crop]
-    half = slice(y0 // 2, (y0 + crop) // 2), slice(x0 // 2, (x0 + crop) // 2)
+    if size_px is None:
+        crop_w, crop_h, out_w, out_h = width, height, width, height
+    else:
+        crop_w = crop_h = min(width, height) & ~1
+        out_w = out_h = size_px
+    x0, y0 = ((width - crop_w) // 2) & ~1, ((height - crop_h) // 2) & ~1
+    luma = _plane(frame, 0, width, height)[y0 : y0 + crop_h, x0 : x0 + crop_w]
+    half = slice(y0 // 2, (y0 + crop_h) // 2), slice(x0 // 2, (x0 + crop_w) // 2)
     half_w, half_h = (width + 1) // 2, (height + 1) // 2
     if frame.format.name == "nv12":
         both = _plane(frame, 1, 2 * half_w, half_h).reshape(half_h, half_w, 2)[half]
         chroma = [np.ascontiguousarray(both[..., 0]), np.ascontiguousarray(both[..., 1])]
     else:
         chroma = [_plane(frame, i, half_w, half_h)[half] for i in (1, 2)]
-    i420 = np.empty((side_px * 3 // 2, side_px), np.uint8)
-    i420[:side_px] = _resized(luma, side_px, side_px)
-    quarter = i420[side_px:].reshape(2, side_px // 2, side_px // 2)
+    i420 = np.empty((out_h * 3 // 2, out_w), np.uint8)
+    i420[:out_h] = _resized(luma, out_w, out_h)
+    quarter = i420[out_h:].reshape(2, out_h // 2, out_w // 2)
     for index in (0, 1):
-        quarter[index] = _resized(chroma[index], side_px // 2, side_px // 2)
+        quarter[index] = _resized(chroma[index], out_w // 2, out_h // 2)
+    return i420
+
+
+def from_i420(i420: Pixels) -> Pixels:
+    """Convert I420 (H * 3 / 2, W) to RGB (H, W, 3)."""
     return np.asarray(cv2.cvtColor(i420, cv2.COLOR_YUV2RGB_I420), np.uint8)
 
 
-def to_pixels(frame: av.VideoFrame, *, size_px: int | None = None) -> Pixels:
-    """Convert a decoded picture to upright RGB: its own size, or the centre square at `size_px` (even)."""
+def to_picture(frame: av.VideoFrame, *, size_px: int | None = None) -> Pixels | Planes:
+    """Take a decoded picture over as upright RGB, or as planes where those say the same.
+
+    It has its own size, or is the centre square at `size_px` (even). Nothing of the decoder's memory is kept.
+    """
     if frame.width * frame.height > MAX_PICTURE_PX:
         raise UnsupportedMedia(
             f"A picture of {frame.width} x {frame.height} px is too large.",
             hint="Use video of at most 8192 x 4320 px.",
         )
-    exact = frame.colorspace != _COLORSPACE_BT709 and frame.color_range != _COLOR_RANGE_FULL
-    if (
-        size_px is not None
-        and exact
-        and frame.format.name in _FAST_FORMATS
-        and min(frame.width, frame.height) > 1
-    ):
-        pixels = _square_from_planes(frame, size_px)
-    else:
-        pixels = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
-        if size_px is not None:
-            pixels = fit(pixels, size_px, size_px)
+    is_even = frame.width % 2 == 0 and frame.height % 2 == 0
+    if is_plain(frame) and (size_px is not None or is_even):
+        return Planes(planes_of(frame, size_px), from_i420)
+    pixels = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+    if size_px is not None:
+        pixels = fit(pixels, size_px, size_px)
     turns = round(frame.rotation / 90) % 4  # counterclockwise quarter turns, as rot90 counts them
     return np.ascontiguousarray(np.rot90(pixels, turns)) if turns else pixels
+
+
+def to_pixels(frame: av.VideoFrame, *, size_px: int | None = None) -> Pixels:
+    """Convert a decoded picture to upright RGB: its own size, or the centre square at `size_px` (even)."""
+    picture = to_picture(frame, size_px=size_px)
+    return picture if isinstance(picture, np.ndarray) else picture.pixels
 
 
 def to_i420(pixels: Pixels) -> npt.NDArray[np.uint8]:
@@ -142,10 +162,39 @@ def to_i420(pixels: Pixels) -> npt.NDArray[np.uint8]:
 
 def to_video_frame(pixels: Pixels) -> av.VideoFrame:
     """Convert RGB (H, W, 3) to a yuv420p picture for an encoder; odd sides are made even first."""
+    return _wrapped(to_i420(pixels))
+
+
+def coded_picture(frame: Frame, size_px: tuple[int, int] | None = None) -> av.VideoFrame:
+    """Return a yuv420p picture for an encoder, at `size_px` (width, height; even) or its own size.
+
+    Planes that are there at that size are shared, not copied.
+    """
+    size_px = size_px or (frame.width_px, frame.height_px)
+    if not isinstance(frame, PlanarFrame):
+        own = size_px == (frame.width_px, frame.height_px)
+        return _wrapped(to_i420(frame.pixels if own else _resized(frame.pixels, *size_px)))
+    if size_px == (frame.width_px, frame.height_px):
+        return _wrapped(frame.planes.i420)
+    return _wrapped(_resized_i420(frame.planes.i420, *size_px))
+
+
+def _resized_i420(i420: Pixels, width_px: int, height_px: int) -> Pixels:
+    height, width = i420.shape[0] * 2 // 3, i420.shape[1]
+    resized = np.empty((height_px * 3 // 2, width_px), np.uint8)
+    resized[:height_px] = _resized(i420[:height], width_px, height_px)
+    quarters = resized[height_px:].reshape(2, height_px // 2, width_px // 2)
+    for quarter, chroma in zip(quarters, i420[height:].reshape(2, height // 2, width // 2), strict=True):
+        quarter[:] = _resized(chroma, width_px // 2, height_px // 2)
+    return resized
+
+
+def _wrapped(i420: Pixels) -> av.VideoFrame:
     import av
 
-    frame = av.VideoFrame.from_ndarray(to_i420(pixels), format="yuv420p")
-    return frame
+    if i420.shape[0] % 6:  # PyAV takes a buffer's height for a multiple of 4
+        return av.VideoFrame.from_ndarray(i420, format="yuv420p")
+    return av.VideoFrame.from_numpy_buffer(i420, format="yuv420p")
 
 
 def from_s16(piece: av.AudioFrame) -> npt.NDArray[np.float32]:
@@ -176,8 +225,9 @@ class Intake:
             )
 
     def frame(self, picture: av.VideoFrame, stamp: Stamp) -> Frame:
-        """Convert `picture` and give it `stamp`."""
-        return Frame(stamp, to_pixels(picture, size_px=self.size_px))
+        """Take `picture` over and give it `stamp`; its colours are worked out when somebody reads them."""
+        taken = to_picture(picture, size_px=self.size_px)
+        return Frame(stamp, taken) if isinstance(taken, np.ndarray) else PlanarFrame(stamp, taken)
 
 
 def frame_of(item: object) -> Frame | None:

@@ -91,7 +91,8 @@ def requirements(dev: bool) -> list[str]:
     import tomllib
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    return project["dependencies"] + (project["optional-dependencies"]["dev"] if dev else [])
+    wanted: list[str] = project["dependencies"] + (project["optional-dependencies"]["dev"] if dev else [])
+    return wanted
 
 
 def install(dev: bool) -> None:

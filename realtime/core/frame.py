@@ -73,11 +73,7 @@ class Frame:
         if not self.pixels.flags.c_contiguous:
             object.__setattr__(self, "pixels", np.ascontiguousarray(self.pixels))
         self.pixels.flags.writeable = False
-        for name, one in self.maps.items():
-            if fault := _map_fault(one):
-                raise ValueError(f'Frame.maps["{name}"] {fault}')
-            one.flags.writeable = False
-        object.__setattr__(self, "maps", MappingProxyType(dict(self.maps)))
+        object.__setattr__(self, "maps", checked_maps(self.maps))
 
     def with_maps(self, **more: Map) -> Frame:
         """Return this frame with further maps; one of a name that it has already takes its place."""
@@ -90,6 +86,15 @@ class Frame:
     @property
     def width_px(self) -> int:
         return int(self.pixels.shape[1])
+
+
+def checked_maps(maps: Mapping[str, Map]) -> Mapping[str, Map]:
+    """Return `maps` as a frame holds them, read-only. Raises ValueError for an array that is no map."""
+    for name, one in maps.items():
+        if fault := _map_fault(one):
+            raise ValueError(f'Frame.maps["{name}"] {fault}')
+        one.flags.writeable = False
+    return MappingProxyType(dict(maps))
 
 
 def _map_fault(one: Map) -> str:

@@ -10,10 +10,14 @@ from typing import Any
 from aiortc.jitterbuffer import JitterBuffer, JitterFrame
 from aiortc.rtcrtpreceiver import NackGenerator
 from aiortc.rtp import RtpPacket
+from aiortc.utils import uint16_gt
 
 from .coded import coded_size
 
 NACK_REPEAT_S = 0.05
+GIVE_UP_S = 0.3
+"""A hole that lasts longer is left behind as soon as a whole key picture has come; one is asked for."""
+KEY_ASKED_S = 0.5
 DECODER_QUEUE_PICTURES = 30
 SOUND_PACKETS_AWAITED = 2
 """So many of 20 ms each come before a missing one is given up."""
@@ -36,6 +40,50 @@ class PromptJitterBuffer(JitterBuffer):
     behind the other for good. The others ride on the first one's `later`, and `BoundedDecoderQueue.put`
     unpacks them.
     """
+
+    def __init__(self, capacity: int, prefetch: int = 0, is_video: bool = False) -> None:
+        super().__init__(capacity, prefetch, is_video)
+        self.on_skip: Callable[[int], None] = lambda number: None
+        """Told the number of the first packet that is still waited for, when those before were given up."""
+        self._stuck_s: float | None = None
+        self._asked_s = 0.0
+
+    def add(self, packet: RtpPacket) -> tuple[bool, JitterFrame | None]:
+        """Take a packet; return whether to ask for a key picture, and a picture that is complete."""
+        asks, frame = super().add(packet)
+        if not self._is_video or frame is not None or packet.sequence_number == self._origin:
+            self._stuck_s = None
+            return asks, frame
+        now_s = time.monotonic()
+        if self._stuck_s is None or self._packets[(self._origin or 0) % self._capacity] is packet:
+            self._stuck_s = now_s
+        if now_s - self._stuck_s < GIVE_UP_S or not packet.marker:
+            return asks, None
+        skipped = self._before_key()
+        if skipped is not None:
+            self.remove(skipped)
+            self._stuck_s = None
+            self.on_skip(self._origin or 0)
+            return asks, self._remove_frame(packet.sequence_number)
+        if now_s - self._asked_s >= KEY_ASKED_S:
+            self._asked_s = now_s
+            asks = True
+        return asks, None
+
+    def _before_key(self) -> int | None:
+        """Return how many places lie before the first whole key picture behind a hole; None without one."""
+        origin, start, hole = self._origin or 0, 0, False
+        first: Any = None
+        for count in range(self._capacity):
+            packet: Any = self._packets[(origin + count) % self._capacity]
+            if packet is None:
+                first, hole = None, True
+                continue
+            if first is None or packet.timestamp != first.timestamp:
+                first, start = packet, count
+            if packet.marker and hole and begins_key_picture(first._data):
+                return start
+        return None
 
     def _remove_frame(self, sequence_number: int) -> JitterFrame | None:
         first = self._first_complete()
@@ -118,6 +166,10 @@ class RepeatingNacks(NackGenerator):
             return True
         return False
 
+    def forget_before(self, number: int) -> None:
+        """Ask no more for packets before `number`."""
+        self.missing = {one for one in self.missing if not uint16_gt(number, one)}
+
 
 class BoundedDecoderQueue(queue.Queue[Any]):
     """Hold at most 30 coded pictures for the decoder; on overflow forget all and ask for a key picture."""
@@ -173,6 +225,14 @@ class BoundedDecoderQueue(queue.Queue[Any]):
                 return
             self._until_key = False
         super().put((codec, frame))
+
+
+def begins_key_picture(data: bytes) -> bool:
+    """Tell whether a packet's content begins a key picture of VP8 (RFC 6386, 9.1) or H.264 (an SPS)."""
+    if data[:3] == b"\x00\x00\x01" or data[:4] == b"\x00\x00\x00\x01":
+        unit = data[data.index(b"\x01") + 1 :]
+        return bool(unit) and unit[0] & 0x1F == 7
+    return data[3:6] == b"\x9d\x01\x2a" and not data[0] & 1
 
 
 def is_key_picture(codec: str, data: bytes) -> bool:

@@ -9,11 +9,7 @@ import asyncio
 import logging
 from typing import Any
 
-from aiortc import (
-    RTCDataChannel,
-    RTCPeerConnection,
-    RTCSessionDescription,
-)
+from aiortc import RTCDataChannel, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamTrack
 
 from realtime.core.errors import ConnectionLost, SessionError, UnsupportedMedia, VitascopeError
@@ -26,11 +22,13 @@ from . import tuning
 from .coded import UNREADABLE
 from .control import LABEL, ControlChannel
 from .ice import Ice, announced, candidate_types
+from .line import MOST_BITS_S, Line
 from .liveness import Liveness
 from .offer import OFFER_HINT, SDP_ERRORS, Codec, check_offer, fingerprints, has_sound, preferred_codecs
+from .painted import PaintedTrack
 from .ports import hold_to, relay_troubles
 from .sounds import SoundIn, SoundTrack
-from .tracks import PaintedTrack, VideoIn
+from .tracks import VideoIn
 from .trickle import MAX_CANDIDATES, add_candidates, parse_fragment
 from .ways import RELAY_HINT, configuration, no_way, packets_in
 
@@ -53,6 +51,7 @@ class Peer:
         codec: Codec = "h264",
         ice: Ice | None = None,
         connect_timeout_s: float = CONNECT_TIMEOUT_S,
+        most_bits_s: int = MOST_BITS_S,
         max_px: int = MAX_PICTURE_PX,
     ) -> None:
         tuning.apply()
@@ -65,6 +64,7 @@ class Peer:
         self._codec = codec
         self._ice = ice or Ice()
         self._connect_timeout_s = connect_timeout_s
+        self._line = Line(most_bits_s)
         self._max_px = max_px
         self._too_large: set[tuple[int, int]] = set()
         """Sizes that the other side was told of."""
@@ -202,9 +202,9 @@ class Peer:
         video = pc.addTransceiver("video", direction=direction)
         video.setCodecPreferences(preferred_codecs(self._codec))
         tuning.limit_pictures(video.receiver, self._max_px, self._refuse_picture)
-        if self._ends.painted is not None:
+        if ends.painted is not None:
             self._out = PaintedTrack(
-                self._ends.painted, clock=self._ends.clock, age_ms=self.age_ms, on_sent=self._ends.on_sent
+                ends.painted, clock=ends.clock, age_ms=self.age_ms, on_sent=ends.on_sent, line=self._line
             )
             video.sender.replaceTrack(self._out)
         pc.on("track", self._take_track)
@@ -327,8 +327,5 @@ class Peer:
 
     def _worker_ended(self, clean: bool) -> None:
         if not clean:
-            self._tell(
-                ConnectionLost(
-                    "The server could not take your picture: a fault in the program.", hint=OFFER_HINT
-                )
-            )
+            said = "The server could not take your picture: a fault in the program."
+            self._tell(ConnectionLost(said, hint=OFFER_HINT))

@@ -1,4 +1,4 @@
-"""Picture tracks of one peer: pumps that always drain what comes in, and the track that sends painted frames.
+"""What comes in on one peer's picture tracks: pumps that always drain it, and workers that take the newest.
 
 A remote track that nobody reads grows without end in aiortc, so a pump does nothing but read, stamp and put.
 Conversion runs on a thread of its own, on the newest picture only; the event loop and its default executor
@@ -16,11 +16,10 @@ import av
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 
 from realtime.core.channel import Channel, Drop
-from realtime.core.clock import Clock, ns_to_ticks
+from realtime.core.clock import Clock
 from realtime.core.errors import ChannelClosed, ChannelFull, VitascopeError
 from realtime.core.frame import VIDEO_CLOCK, Frame, Stamp
-from realtime.core.metrics import Histogram
-from realtime.media import Intake, frame_of, rate_of, to_video_frame
+from realtime.media import Intake, rate_of
 from realtime.worker import Worker
 
 T = TypeVar("T")
@@ -103,58 +102,3 @@ class VideoIn:
         await self.pump.stop()
         if self.worker is not None:
             await self.worker.stop()
-
-
-class PaintedTrack(MediaStreamTrack):
-    """Send what comes out of a channel of `Frame`s (or of `Result`s that hold one).
-
-    It has a clock of its own: a picture's RTP time is when it leaves, so the time that painting took, which
-    varies, is not taken for network jitter and buffered away by the browser. It repeats nothing: without a
-    new picture it waits, and ends when the channel closes or the track is stopped.
-    """
-
-    kind = "video"
-
-    def __init__(
-        self,
-        channel: Channel[Any],
-        *,
-        clock: Clock,
-        age_ms: Histogram | None = None,
-        on_sent: Callable[[float], object] | None = None,
-    ) -> None:
-        super().__init__()
-        self._channel = channel
-        self._clock = clock
-        self._age_ms = age_ms
-        self._on_sent = on_sent
-        self._begin_ns: int | None = None
-        self._last = -1
-        self.sent = 0
-        self.last_stamp: Stamp | None = None
-
-    async def recv(self) -> av.VideoFrame:
-        """Wait for the next picture and give it the time of now."""
-        if self.readyState != "live":
-            raise MediaStreamError
-        try:
-            frame = frame_of(await self._channel.aget())
-            while frame is None:
-                frame = frame_of(await self._channel.aget())
-        except ChannelClosed:
-            self.stop()
-            raise MediaStreamError from None
-        picture = to_video_frame(frame.pixels)
-        now_ns = self._clock.now_ns()
-        if self._begin_ns is None:
-            self._begin_ns = now_ns
-        self._last = max(self._last + 1, ns_to_ticks(now_ns - self._begin_ns, VIDEO_CLOCK))
-        picture.pts, picture.time_base = self._last, VIDEO_CLOCK
-        age_ms = frame.stamp.age_ms(now_ns)
-        if self._age_ms is not None:
-            self._age_ms.observe(age_ms)
-        if self._on_sent is not None:
-            self._on_sent(age_ms)
-        self.sent += 1
-        self.last_stamp = frame.stamp
-        return picture

@@ -10,13 +10,10 @@ behaviour.
 
 from __future__ import annotations
 
-import concurrent.futures
 import inspect
 import logging
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
@@ -33,17 +30,15 @@ import av
 
 from realtime.media import rate_of
 
+from . import sending
 from .buffers import BoundedDecoderQueue, PromptJitterBuffer, PromptSoundBuffer, RepeatingNacks
+from .encoding import encode_h264
+from .line import CEILING_BITS_S, LEAST_BITS_S, START_BITS_S
 
 log = logging.getLogger(__name__)
 
 READ_VERSION = (1, 16)
 """The aiortc whose source these changes were written against."""
-
-START_BITS_S = 2_000_000
-LEAST_BITS_S = 300_000
-MOST_BITS_S = 6_000_000
-"""Painted textures are hard to code: 256 to 512 px at 15 to 30 pictures a second want 1 to 3 Mbit/s."""
 
 CIPHERS = b":".join(
     (
@@ -96,6 +91,7 @@ def _receiver() -> str:
     _needs(
         _source_has(receiver.__init__, "self.__decoder_queue: queue.Queue = queue.Queue()"), "decoder queue"
     )
+    _needs(_source_has(receiver.__init__, "self.__nack_generator = NackGenerator()"), "NACK generator")
     _needs(_source_has(receiver.__init__, "self.__decoder_error = threading.Event()"), "decoder error flag")
     _needs(
         _source_has(
@@ -110,6 +106,9 @@ def _receiver() -> str:
     def init(self: Any, kind: str, transport: Any) -> None:
         before(self, kind, transport)
         self._RTCRtpReceiver__decoder_queue = BoundedDecoderQueue(self._RTCRtpReceiver__decoder_error.set)
+        nacks = self._RTCRtpReceiver__nack_generator
+        if isinstance(nacks, RepeatingNacks):
+            self._RTCRtpReceiver__jitter_buffer.on_skip = nacks.forget_before
 
     _put(receiver, "__init__", init)
     _put(rtcrtpreceiver, "JitterBuffer", PromptJitterBuffer)
@@ -153,40 +152,8 @@ def _x264() -> str:
         _source_has(h264.H264Encoder._encode_frame, '"tune": "zerolatency"', 'create("libx264", "w")'),
         "H264Encoder._encode_frame",
     )
-    _put(h264.H264Encoder, "_encode_frame", _encode_h264)
+    _put(h264.H264Encoder, "_encode_frame", encode_h264)
     return "1.2 ms a picture of 640 x 480 instead of 9.4"
-
-
-def _encode_h264(self: Any, frame: av.VideoFrame, force_keyframe: bool) -> Any:
-    """Replace H264Encoder._encode_frame: the same, but ultrafast, one thread, 90 kHz times."""
-    codec = self.codec
-    if codec and (
-        (frame.width, frame.height) != (codec.width, codec.height)
-        or abs(self.target_bitrate - codec.bit_rate) > 0.1 * codec.bit_rate
-    ):
-        self.buffer_data, self.buffer_pts, self.codec = b"", None, None
-    kind = av.video.frame.PictureType
-    frame.pict_type = kind.I if force_keyframe else kind.NONE
-    if self.codec is None:
-        codec = self.codec = av.CodecContext.create("libx264", "w")
-        codec.width, codec.height, codec.pix_fmt = frame.width, frame.height, "yuv420p"
-        codec.bit_rate = self.target_bitrate
-        codec.framerate = Fraction(h264.MAX_FRAME_RATE, 1)
-        codec.time_base = Fraction(1, 90_000)
-        codec.thread_count = 1
-        rate = str(self.target_bitrate)
-        codec.options = {
-            "level": "31",
-            "preset": "ultrafast",
-            "tune": "zerolatency",
-            "maxrate": rate,
-            "bufsize": str(self.target_bitrate // 2),
-            "g": "3000",
-        }
-        codec.profile = "Baseline"
-    data = b"".join(bytes(packet) for packet in self.codec.encode(frame))
-    if data:
-        yield from self._split_bitstream(data)
 
 
 def _opus() -> str:
@@ -235,8 +202,8 @@ def _bit_rates() -> str:
         )
         _put(module, "DEFAULT_BITRATE", START_BITS_S)
         _put(module, "MIN_BITRATE", LEAST_BITS_S)
-        _put(module, "MAX_BITRATE", MOST_BITS_S)
-    return f"start at {START_BITS_S / 1e6:g} Mbit/s, at most {MOST_BITS_S / 1e6:g}"
+        _put(module, "MAX_BITRATE", CEILING_BITS_S)
+    return f"start at {START_BITS_S / 1e6:g} Mbit/s, at most {CEILING_BITS_S / 1e6:g}"
 
 
 def _own_executor() -> str:
@@ -249,27 +216,40 @@ def _own_executor() -> str:
 
     def init(self: Any, *args: Any, **kwargs: Any) -> None:
         before(self, *args, **kwargs)
-        self._RTCRtpSender__loop = _EncoderLoop(self._RTCRtpSender__loop)
+        self._RTCRtpSender__loop = sending.EncoderLoop(self._RTCRtpSender__loop, self)
 
     _put(sender, "__init__", init)
     return "encoding does not wait for other work in threads"
 
 
-class _EncoderLoop:
-    """Stand in for the event loop where the sender asks for its default executor."""
+def _line() -> str:
+    """Send no more than the line carries: rate, repeats and key pictures (RFC 4585, 4.3 and 6.2.1)."""
+    sender = rtcrtpsender.RTCRtpSender
+    _needs(
+        _source_has(sender._handle_rtcp_packet, "self.__lsr == report.lsr", "self._retransmit(seq)"),
+        "RTCRtpSender._handle_rtcp_packet",
+    )
+    _needs(_source_has(sender._retransmit, "self.__rtp_history.get(", "RTP_HISTORY_SIZE"), "_retransmit")
+    _needs(_source_has(sender._send_keyframe, "self.__force_keyframe = True"), "_send_keyframe")
+    _needs(_source_has(sender._run_rtcp, "self.__lsr_time = "), "RTCRtpSender.__lsr_time")
+    heard, repeat, key = sender._handle_rtcp_packet, sender._retransmit, sender._send_keyframe
 
-    def __init__(self, loop: Any) -> None:
-        self._loop = loop
+    async def handle(self: Any, packet: Any) -> None:
+        await heard(self, packet)
+        await sending.hear(self, packet)
 
-    def run_in_executor(self, executor: None, function: Callable[..., Any], *args: Any) -> Any:
-        return self._loop.run_in_executor(encoder_threads(), function, *args)
+    async def retransmit(self: Any, sequence_number: int) -> None:
+        if sending.may_repeat(self, sequence_number):
+            await repeat(self, sequence_number)
 
+    def send_keyframe(self: Any) -> None:
+        if sending.may_send_key(self):
+            key(self)
 
-@lru_cache(maxsize=1)
-def encoder_threads() -> concurrent.futures.ThreadPoolExecutor:
-    """Return the threads on which all peers of the process encode."""
-    workers = max(2, min(8, os.cpu_count() or 2))
-    return concurrent.futures.ThreadPoolExecutor(workers, thread_name_prefix="encode")
+    _put(sender, "_handle_rtcp_packet", handle)
+    _put(sender, "_retransmit", retransmit)
+    _put(sender, "_send_keyframe", send_keyframe)
+    return "a narrow line is filled, not jammed"
 
 
 def _rsa_peers() -> str:
@@ -311,18 +291,30 @@ _CHANGES: tuple[Callable[[], str], ...] = (
     _vp8_threads,
     _bit_rates,
     _own_executor,
+    _line,
     _rsa_peers,
     _lonely_host,
 )
 
 
+def _name(change: Callable[[], str]) -> str:
+    return change.__name__.strip("_")
+
+
 @lru_cache(maxsize=1)
 def apply() -> tuple[Applied, ...]:
     """Apply all changes, once a process, and tell what became of each. Refusals are logged, not raised."""
+    return apply_only([_name(change) for change in _CHANGES])
+
+
+def apply_only(names: Sequence[str]) -> tuple[Applied, ...]:
+    """Apply the changes of these names and no others, to measure them; instead of `apply`, not after it."""
     version = tuple(int(part) for part in aiortc.__version__.split(".")[:2])
     results = []
     for change in _CHANGES:
-        name = change.__name__.strip("_")
+        name = _name(change)
+        if name not in names:
+            continue
         try:
             if version != READ_VERSION:
                 raise _Refused(f"aiortc {aiortc.__version__} is not {'.'.join(map(str, READ_VERSION))}")

@@ -9,9 +9,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from fastapi.testclient import TestClient
 
 from app.layers import PRESETS, read_settings
 from app.registry import Registry
+from app.server import build_app
 from app.wiring import House, Wiring
 from realtime.core.frame import Frame, Stamp
 from realtime.core.stage import StageContext
@@ -25,6 +27,14 @@ def test_a_preset_is_read_and_wired(path: Path, house: House) -> None:
     settings = read_settings(flags=[("preset", path.stem)], environ={}).settings
     table = Registry()
     Wiring(settings, table, house, StageContext(shared=house.shared)).close()
+
+
+@pytest.mark.parametrize("path", sorted(PRESETS.glob("*.toml")), ids=lambda path: path.stem)
+def test_a_preset_has_a_page(path: Path) -> None:
+    settings = read_settings(flags=[("preset", path.stem), ("server.warm", False)], environ={}).settings
+    answer = TestClient(build_app(settings), base_url="http://localhost").get("/")
+    assert answer.status_code == 200
+    assert "gradio" in answer.text
 
 
 @pytest.fixture

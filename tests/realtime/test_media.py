@@ -8,7 +8,8 @@ import pytest
 
 from realtime.core.errors import ConfigError, UnsupportedMedia
 from realtime.core.frame import Stamp
-from realtime.media import Intake, fit, to_even, to_i420, to_pixels, to_video_frame
+from realtime.core.planar import PlanarFrame
+from realtime.media import Intake, coded_picture, fit, to_even, to_i420, to_pixels, to_video_frame
 from realtime.sources.mark import read_mark
 from realtime.sources.pattern import pattern_picture
 
@@ -89,6 +90,30 @@ def test_intake_stamps_what_it_converts() -> None:
     assert frame.stamp is stamp
     assert frame.pixels.shape == (96, 96, 3)
     assert read_mark(frame.pixels) == 5
+
+
+@pytest.mark.parametrize("size", [(640, 480), (66, 50), (130, 34)])
+@pytest.mark.parametrize("form", ["yuv420p", "nv12"])
+def test_what_is_only_passed_on_is_never_converted(form: str, size: tuple[int, int]) -> None:
+    taken = coded(smooth(*size), form)
+    frame = Intake().frame(taken, Stamp("camera", 3, 9000, Fraction(1, 90_000), 17))
+    assert isinstance(frame, PlanarFrame)
+    sent = coded_picture(frame.with_maps(edges=np.zeros((4, 4), np.uint8)))
+    assert not frame.planes.is_converted
+    assert (sent.width, sent.height, sent.format.name) == (*size, "yuv420p")
+    assert np.array_equal(sent.to_ndarray(), taken.reformat(format="yuv420p").to_ndarray())
+    other = np.abs(frame.pixels.astype(int) - taken.to_ndarray(format="rgb24"))
+    assert other.mean() < 4  # libswscale interpolates colours, OpenCV repeats them
+    assert frame.planes.is_converted
+
+
+def test_what_is_passed_on_outlives_the_decoder_s_picture() -> None:
+    taken = coded(smooth(64, 48))
+    frame = Intake().frame(taken, Stamp("camera", 3, 9000, Fraction(1, 90_000), 17))
+    before = coded_picture(frame).to_ndarray()
+    np.frombuffer(taken.planes[0], np.uint8)  # a view, as a decoder has one
+    memoryview(taken.planes[0]).cast("B")[:] = bytes(taken.planes[0].buffer_size)
+    assert np.array_equal(coded_picture(frame).to_ndarray(), before)
 
 
 @pytest.mark.parametrize("size_px", [0, 15, 255, 5000, -2])

@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -149,7 +148,7 @@ class LoopbackSession:
     def _paint(self, frame: Frame) -> None:
         if self._is_ready:
             self._count += 1
-            self.painted.put(replace(frame, pixels=255 - frame.pixels))
+            self.painted.put(Frame(frame.stamp, 255 - frame.pixels))
 
     def _echo(self, chunk: AudioChunk) -> None:
         self.heard.set()

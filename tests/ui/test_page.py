@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from pipelines.diffusion.config import PaintConfig
 from tests.ui.studio import StudioPort, vocabulary
@@ -148,3 +148,34 @@ def test_routes_added_before_keep_their_paths() -> None:
 
     with TestClient(mount(app, StudioPort())) as client:
         assert client.get("/api/here").json() == "ours"
+
+
+class Silent(BaseModel):
+    """Settings of something that takes no words."""
+
+    strength: float = Field(0.5, ge=0, le=1, description="How much.")
+
+
+class SilentPort(StudioPort):
+    def schema(self) -> type[BaseModel]:
+        return Silent
+
+    def defaults(self) -> Mapping[str, Any]:
+        return Silent().model_dump()
+
+    def vocabulary(self) -> Vocabulary:
+        return Vocabulary(is_open=True)
+
+
+def test_what_takes_no_words_has_a_page_without_a_box_for_them() -> None:
+    found = ids(build(SilentPort()))
+    assert "vs-prompt" not in found
+    assert found["knob-strength"].value == 0.5
+
+
+def test_the_page_does_not_keep_the_processor_awake(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Any] = []
+    monkeypatch.setattr("ui.page.build", lambda port: made.append(build(port)) or made[0])
+    mount(FastAPI(), StudioPort())
+    queue = made[0]._queue
+    assert min(queue.sleep_when_free, queue.progress_update_sleep_when_free) >= 0.1

@@ -70,6 +70,56 @@ def test_padding_after_a_picture_is_no_picture() -> None:
     assert [p and p.data for p in out] == [b"\x00", None, None, b"\x03"]
 
 
+H264_KEY = b"\x00\x00\x00\x01\x67sps\x00\x00\x00\x01\x65"
+VP8_KEY = b"\x10\x00\x00\x9d\x01\x2a"
+
+
+@pytest.mark.parametrize("key", [H264_KEY, VP8_KEY])
+def test_a_hole_that_stays_ends_at_a_key_picture(monkeypatch: pytest.MonkeyPatch, key: bytes) -> None:
+    now = [100.0]
+    monkeypatch.setattr(buffers.time, "monotonic", lambda: now[0])
+    buffer = PromptJitterBuffer(capacity=512, is_video=True)
+    skipped: list[int] = []
+    buffer.on_skip = skipped.append
+    asked = []
+
+    def come(number: int, data: bytes, ms: int, *, last: bool = True) -> CompletePicture | None:
+        now[0] = 100 + ms / 1000
+        asks, picture = buffer.add(packet(number, 3000 * number, last=last, data=data))
+        asked.append(asks)
+        return picture
+
+    assert come(0, key, 0) is not None
+    assert come(2, b"inter", 66) is None  # 1 is lost, and its copies too
+    assert come(3, key, 100) is None  # the hole may yet be filled
+    assert not any(asked)
+    assert come(4, b"inter", 380).data == key
+    assert skipped == [3]
+    assert come(5, b"inter", 400).data == b"inter"
+
+
+def test_a_hole_that_stays_asks_for_a_key_picture(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr(buffers.time, "monotonic", lambda: now[0])
+    buffer = PromptJitterBuffer(capacity=512, is_video=True)
+    asked = []
+    for number in [0, *range(2, 42)]:
+        now[0] = 100 + number / 30
+        asked.append(buffer.add(packet(number, 3000 * number, last=True, data=b"inter"))[0])
+    assert 2 <= sum(asked) <= 3
+    assert not any(asked[:9])
+
+
+def test_what_is_given_up_is_not_asked_for_again() -> None:
+    nacks = RepeatingNacks()
+    for number in (65_530, 65_533, 1, 4):
+        nacks.add(packet(number, 0, last=False))
+    nacks.forget_before(0)
+    assert nacks.missing == {0, 2, 3}
+
+
 def test_numbers_wrap_around() -> None:
     buffer = PromptJitterBuffer(capacity=512, is_video=True)
     out = add(buffer, *(packet(65_534 + n, 3000 * n, last=True) for n in range(4)))

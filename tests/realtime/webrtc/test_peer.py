@@ -16,6 +16,7 @@ import pytest
 from realtime.core.channel import Channel
 from realtime.core.errors import ConfigError, SessionError, UnsupportedMedia
 from realtime.core.frame import AudioChunk, Frame
+from realtime.core.planar import PlanarFrame
 from realtime.link import Ends
 from realtime.sources.mark import read_mark
 from realtime.webrtc.offer import MAX_SDP_BYTES, check_offer, preferred_codecs
@@ -63,6 +64,25 @@ async def test_pictures_go_in_and_come_back(codec: str) -> None:
     assert states[-1] == "closed"
     assert stats.frames_in >= stats.frames_out >= 45
     assert 0 < stats.age_at_send_ms_p50 <= stats.age_at_send_ms_p95 < 500
+
+
+async def test_a_picture_that_only_passes_through_is_never_converted() -> None:
+    out: Channel[Frame] = Channel("painted")
+    frames: list[Frame] = []
+
+    def take(frame: Frame) -> None:
+        frames.append(frame)
+        out.put(frame)
+
+    peer = Peer(Ends(painted=out, on_frame=take))
+    client = Client(NumberedCamera())
+    await client.connect(peer)
+    await client.pictures(10)
+    await client.close()
+    await peer.close()
+    assert client.received[-1][0] is not None
+    assert all(isinstance(frame, PlanarFrame) for frame in frames)
+    assert not any(frame.planes.is_converted for frame in frames)  # type: ignore[attr-defined]
 
 
 async def test_a_slow_painter_keeps_latency_flat_and_memory_bounded() -> None:
