@@ -1,4 +1,4 @@
-"""Streaming AP: a perfect detector that is late is wrong, what was foreseen is right; COCO's own code agrees."""
+"""Streaming AP: a perfect detector that is late is wrong, what it foresees is right; counted as COCO does."""
 
 from __future__ import annotations
 
