@@ -39,6 +39,7 @@ async def test_a_session_behind_the_front_is_its_visitor_s_own_and_the_word_is_a
 
 async def test_whip_and_whep_say_that_they_work_without_workers_only() -> None:
     async with cluster(server__workers=1) as one:
+        await one.all_open(1)
         for method, path in (
             ("POST", "/whip/stage1"),
             ("POST", "/whep"),
