@@ -92,9 +92,10 @@ async def test_real_answers_are_as_the_document_says(tmp_path: Path) -> None:
         check("post", "/api/sessions/{session_id}/offer", 200, answered.json())
         changed = await http.patch(f"/api/sessions/{one}/settings", json={"strength": 0.5})
         check("patch", "/api/sessions/{session_id}/settings", 200, changed.json())
-        for what, body in (("outputs", {"kind": "file"}), ("recordings", {"sound": False})):
+        wishes: dict[str, dict[str, Any]] = {"outputs": {"kind": "file"}, "recordings": {"sound": False}}
+        for what, wish in wishes.items():
             path = f"/api/sessions/{{session_id}}/{what}"
-            begun = await http.post(f"/api/sessions/{one}/{what}", json=body)
+            begun = await http.post(f"/api/sessions/{one}/{what}", json=wish)
             check("post", path, begun.status_code, begun.json())
             listed = await http.get(f"/api/sessions/{one}/{what}")
             assert listed.json()[what]
