@@ -24,7 +24,15 @@ class SessionMade(BaseModel):
     id: str = Field(description="Its secret name: whoever knows it may use the session.")
     state: Literal["opening", "live"]
     ice_servers: list[dict[str, Any]] = []
+    ice_transport_policy: Literal["relay"] | None = None
     engine: Engine | None = None
+
+
+class IceServers(BaseModel):
+    """What to make a connection with, as RTCPeerConnection takes it; logins last from now on."""
+
+    ice_servers: list[dict[str, Any]] = []
+    ice_transport_policy: Literal["relay"] | None = Field(None, description="Set for relays only.")
 
 
 class Queued(BaseModel):
@@ -62,7 +70,8 @@ class Figures(BaseModel):
     wait_ms: float | None = None
     work_ms: float | None = None
     send_ms: float | None = None
-    path: str | None = None
+    path: str | None = Field(None, description='What carries the pictures: "webrtc", "websocket", ...')
+    sound_ms: float | None = Field(None, description="How long sound waits for its pictures.")
     engine: str | None = None
 
 
@@ -76,6 +85,55 @@ class SessionSeen(BaseModel):
     engine: Engine | None
     figures: Figures | None
     events: list[dict[str, Any]]
+
+
+class OutputMade(BaseModel):
+    """An outgoing stream that has begun."""
+
+    id: str
+
+
+class Output(BaseModel):
+    """How one outgoing stream, or a recording, is doing."""
+
+    id: str
+    kind: Literal["rtmp", "rtsp", "hls", "file", "camera", "recording"]
+    picture: Literal["painted", "original", "both"]
+    name: str = Field(description="Where it goes; no password of an address is in it.")
+    state: Literal["starting", "running", "waiting", "ended", "failed"]
+    pictures: int
+    repeated: int = Field(description="Of those, shown again since no newer one was there.")
+    dropped: int
+    connections: int
+    error: str = ""
+
+
+class Outputs(BaseModel):
+    """The outgoing streams of a session."""
+
+    outputs: list[Output]
+
+
+class RecordingMade(BaseModel):
+    """A recording that has begun."""
+
+    name: str
+
+
+class RecordingKept(BaseModel):
+    """One film, or the journal of a session that was made with `journal`."""
+
+    name: str
+    events: str = Field(description="Name of the event track, one JSON object a line.")
+    bytes: int
+    running: bool
+    why: str = Field(description="Why it ended by itself; empty if it did not.")
+
+
+class Recordings(BaseModel):
+    """The recordings of a session, also of one that has ended."""
+
+    recordings: list[RecordingKept]
 
 
 class FileKept(BaseModel):
@@ -109,6 +167,8 @@ class Health(BaseModel):
     painter: dict[str, Any]
     sessions: int
     max_sessions: int
+    free_sessions: int
+    stage_ms_p95: float = Field(description="Of the slowest stage that runs.")
     loop_lag_ms_p95: float
 
 
@@ -127,8 +187,18 @@ class Refusal(BaseModel):
 # Over the data channel "control" and as text over a WebSocket: one JSON object each.
 
 
+class Hello(BaseModel):
+    """Client, over a WebSocket only, first and once: the codecs that it decodes, the best first."""
+
+    type: Literal["hello"]
+    takes: list[Literal["h264", "jpeg"]] = Field(min_length=1)
+
+
 class Ping(BaseModel):
-    """Client: I am here. Send one each second; a client that has sent one and falls silent is let go."""
+    """Client: I am here. Send one each second; a client that has sent one and falls silent is let go.
+
+    Over a WebSocket the server sends them too, and closes after 5 s in which it hears nothing.
+    """
 
     type: Literal["ping"]
     sent_ms: float | None = None
@@ -139,6 +209,13 @@ class ChangeSettings(BaseModel):
 
     type: Literal["settings"]
     settings: dict[str, Any]
+
+
+class Pong(BaseModel):
+    """Either side: the answer to a ping, with its `sent_ms`."""
+
+    type: Literal["pong"]
+    sent_ms: float | None = None
 
 
 class Progress(BaseModel):
@@ -180,5 +257,48 @@ class Trouble(BaseModel):
     permanent: bool = False
 
 
-CLIENT_MESSAGES: tuple[type[BaseModel], ...] = (Ping, ChangeSettings)
-SERVER_MESSAGES: tuple[type[BaseModel], ...] = (Progress, Ready, Stats, Notice, Trouble)
+class Move(BaseModel):
+    """Server: another worker serves this session now; make a new connection and offer to the same id."""
+
+    type: Literal["move"]
+    message: str
+
+
+class Recording(BaseModel):
+    """Server: a recording begins, or has ended."""
+
+    type: Literal["recording"]
+    on: bool
+    name: str
+    why: str = Field("", description="Why it ended by itself.")
+
+
+class PathChosen(BaseModel):
+    """Server, over a WebSocket: what it sends pictures with; the answer to a hello."""
+
+    type: Literal["path"]
+    path: str
+    codec: Literal["h264", "jpeg"]
+
+
+class Size(BaseModel):
+    """Server, over a WebSocket: the side of the square that is painted; larger pictures are cut to it."""
+
+    type: Literal["size"]
+    size_px: int | None
+
+
+CLIENT_MESSAGES: tuple[type[BaseModel], ...] = (Hello, Ping, Pong, ChangeSettings)
+SERVER_MESSAGES: tuple[type[BaseModel], ...] = (
+    Progress,
+    Ready,
+    Stats,
+    Notice,
+    Trouble,
+    Move,
+    Recording,
+    Ping,
+    Pong,
+    PathChosen,
+    Size,
+)

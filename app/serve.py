@@ -70,7 +70,10 @@ def banner(read: Read) -> str:
     share = ["  share     opening a public link; it is printed here"] if settings.server.share else []
     known = (PRESETS / f"{settings.preset}.toml").is_file()
     nodes = " > ".join(graph.nodes)
-    workers = settings.server.workers
+    server = settings.server
+    workers = server.workers
+    has_word = bool(server.password.get_secret_value() or server.token.get_secret_value())
+    says = warning(server.host, has_word=has_word, is_shared=server.share)
     return "\n".join(
         [
             f"  page      {page_url(settings.server.host, settings.server.port)}   (Ctrl-C ends it)",
@@ -79,6 +82,7 @@ def banner(read: Read) -> str:
             *([f"  workers   {workers}, {settings.cluster.backend}"] if workers else []),
             f"  settings  {' < '.join(places)}; python -m app config shows each",
             *share,
+            *([f"  WARNING   {says}"] if says else []),
         ]
     )
 
@@ -110,10 +114,6 @@ def serve(read: Read) -> int:
     settings = read.settings
     check_port(settings.server.host, settings.server.port)
     print(banner(read), flush=True)
-    server = settings.server
-    has_word = bool(server.password.get_secret_value() or server.token.get_secret_value())
-    if says := warning(server.host, has_word=has_word):
-        print(f"  WARNING   {says}", flush=True)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     catch_threads()
     if settings.server.workers:

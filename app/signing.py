@@ -6,7 +6,6 @@ import base64
 import hmac
 import secrets
 
-
 PROCESS = secrets.token_bytes(32)
 """The process's own: all its signers read each other's values, of the same purpose."""
 

@@ -171,7 +171,7 @@ def add_routes(app: FastAPI, studio: Studio) -> None:
     serve("whip")
     serve("whep")
 
-    @app.get("/watch/{name}", response_class=HTMLResponse, include_in_schema=False)
+    @app.get("/watch/{name}", response_class=HTMLResponse)
     def watch(name: str) -> HTMLResponse:
         """Give the page that plays a stream; it reads the name from its own address."""
         check_name(name)

@@ -176,7 +176,7 @@ class Desk:
             return
         if record is None and "source" in event and event["id"] not in self._ended:
             # A front that has begun anew finds workers that have outlived the old one.
-            record = Record(event["id"], event["source"], {}, event["is_local"], name)
+            record = Record(event["id"], event["source"], {}, event["is_local"], worker=name)
             record.placed.set()
             self.records[record.id] = record
         if record is not None and record.worker == name:

@@ -55,6 +55,12 @@ BEAT_S = 15.0
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
+class NoStreams(SessionUnknown):
+    """Report that WHIP and WHEP are not served here."""
+
+    permanent = True
+
+
 def build_front(settings: Settings, registry: Registry, backend: Backend, *, page: bool = True) -> FastAPI:
     """Return the front's app; `app.state.desk` holds its sessions. Workers live as long as its lifespan."""
     desk = Desk(settings, registry, backend)
@@ -84,6 +90,7 @@ def build_front(settings: Settings, registry: Registry, backend: Backend, *, pag
     _add_errors(app)
     _add_routes(app, desk)
     _add_sessions(app, desk)
+    _add_no_streams(app)
     if page:
         from app.port import Port
         from ui.page import mount
@@ -207,6 +214,20 @@ def _add_sessions(app: FastAPI, desk: Desk) -> None:
         if answer.is_success and request.method == "DELETE" and request.url.path.endswith(session_id):
             desk.forget(record, "It was closed.")
         return _passed_on(answer)
+
+
+def _add_no_streams(app: FastAPI) -> None:
+    """Say of WHIP and WHEP that they work without workers: a stream's name leads to no worker yet."""
+
+    async def none() -> Response:
+        raise NoStreams(
+            "WHIP and WHEP are not served by workers.",
+            hint="Start the server with server.workers = 0 to publish and play streams.",
+        )
+
+    for path in ("/whip", "/whep", "/watch"):
+        app.add_api_route(path, none, methods=METHODS, include_in_schema=False)
+        app.add_api_route(path + "/{rest:path}", none, methods=METHODS, include_in_schema=False)
 
 
 def _passed_on(answer: httpx.Response) -> StreamingResponse:

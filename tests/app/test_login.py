@@ -55,12 +55,23 @@ async def test_a_token_alone_opens_the_page_too() -> None:
 
 
 async def test_only_a_preflight_of_whip_and_whep_needs_no_word() -> None:
-    asks = {"access-control-request-method": "POST", "origin": "http://127.0.0.1:7860"}
-    async with serving(**WORD) as http:
-        assert (await http.options("/whip/x", headers=asks)).status_code != 401
-        for path, headers in (("/whip/x", {}), ("/api/sessions", asks), ("/whipper", asks)):
+    page = "https://studio.example"
+    asks = {"access-control-request-method": "POST", "origin": page}
+    elsewhere = {**asks, "origin": "https://other.example"}
+    async with serving(**WORD, server__stream_origins=page) as http:
+        for path in ("/whip/x", "/whep/x/resource"):
+            assert (await http.options(path, headers=asks)).status_code == 200
+        for path, headers in (
+            ("/whip/x", {}),
+            ("/whip/x", {"origin": page}),
+            ("/whip/x", elsewhere),
+            ("/api/sessions", asks),
+            ("/whipper", asks),
+        ):
             is_told(await http.options(path, headers=headers), 401)
         is_told(await http.post("/whip/x", headers=asks), 401)
+    async with serving(**WORD) as http:
+        is_told(await http.options("/whip/x", headers=asks), 401)
 
 
 @pytest.mark.parametrize("how", ["page", "token"])

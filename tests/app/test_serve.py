@@ -58,6 +58,15 @@ def test_the_banner_says_where_what_and_why() -> None:
     assert "paint: paint" in said
     assert "auto: the best that this machine has" in said
     assert "defaults < preset < flags" in said
+    assert "WARNING" not in said
+
+
+def test_the_banner_warns_who_opens_a_public_link_without_a_word() -> None:
+    def said(*flags: tuple[str, object]) -> str:
+        return banner(read_settings(stages.registry(), flags=list(flags), environ={}))
+
+    assert "WARNING   Anybody who has the link can use this server" in said(("server.share", True))
+    assert "WARNING" not in said(("server.share", True), ("server.password", "open sesame"))
 
 
 @pytest.mark.parametrize(

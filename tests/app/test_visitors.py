@@ -53,13 +53,20 @@ def test_address_of(address: str, counted: str) -> None:
 
 
 def test_a_signature_is_for_one_purpose_and_one_process() -> None:
-    one = Signer("login")
+    here, elsewhere = b"1" * 32, b"2" * 32
+    one = Signer("login", here)
     signed = one.sign("17-abc")
     assert one.read(signed) == "17-abc"
-    for other in (Signer("login"), Signer("visitor", one._secret)):
+    assert Signer("login", here).read(signed) == "17-abc"
+    for other in (Signer("login", elsewhere), Signer("visitor", here), Signer("login")):
         assert other.read(signed) is None
     for wrong in ("", ".", "17-abc", "18" + signed[2:], signed + "x", signed[:-1], "ü.ü", "17-abc."):
         assert one.read(wrong) is None
+
+
+def test_two_doors_of_one_process_read_each_other_s_cookies() -> None:
+    assert Signer("visitor").read(Signer("visitor").sign("anna")) == "anna"
+    assert Signer("login").read(Signer("visitor").sign("anna")) is None
 
 
 def test_a_cookie_is_found_by_its_whole_name() -> None:

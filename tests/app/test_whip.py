@@ -320,6 +320,11 @@ async def test_with_a_token_nothing_is_done_or_told_without_it() -> None:
         refused = await http.post("/whip/a", content="v=0", headers={**SDP, "Origin": PAGE})
         is_told(refused, 401)
         assert refused.headers["www-authenticate"].startswith("Bearer")
+        assert (
+            refused.headers["access-control-allow-origin"] == PAGE
+        )  # so that the page can say what is amiss
+        unnamed = {**SDP, "Origin": "https://evil.example"}
+        assert "access-control-allow-origin" not in (await http.post("/whip/a", headers=unnamed)).headers
         assert len(http.studio.manager) == 0  # type: ignore[attr-defined]
         asks = {"Origin": PAGE, "Access-Control-Request-Method": "POST"}
         asked = await http.options("/whip/a", headers=asks)  # browsers send no token here
