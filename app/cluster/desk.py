@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from app.files import Uploads
-from app.manager import ENDED_REMEMBERED, SessionsFull, SessionUnknown
+from app.manager import ENDED_REMEMBERED, SessionsFull, SessionUnknown, TooManySessions
 from app.visitors import asking, may
 from realtime.core.clock import Clock, MonotonicClock
 
@@ -85,13 +85,26 @@ class Desk:
     # What clients ask.
 
     async def create(
-        self, source: Mapping[str, Any], settings: Mapping[str, Any], *, is_local: bool
+        self,
+        source: Mapping[str, Any],
+        settings: Mapping[str, Any],
+        *,
+        is_local: bool,
+        journal: bool = False,
     ) -> dict[str, Any]:
         """Make a session at the least loaded worker and return what its client is told.
 
-        Raises SessionsFull, or Refused with the worker's own answer.
+        Raises SessionsFull, TooManySessions, or Refused with the worker's own answer.
         """
-        record = Record(secrets.token_urlsafe(18), dict(source), dict(settings), is_local, asking().key)
+        who = asking()
+        most = self.settings.server.max_sessions_per_visitor
+        if not is_local and sum(one.visitor == who.name for one in self.records.values()) >= most:
+            raise TooManySessions(
+                f"You have {most} sessions already.",
+                hint="Close another page, or wait a minute until it has ended.",
+            )
+        record = Record(secrets.token_urlsafe(18), dict(source), dict(settings), is_local, who.key)
+        record.visitor, record.journal = who.name, journal
         if record.file_id:
             self.uploads.play(record.file_id)  # kept for as long as the session may have to be made again
         self.records[record.id] = record
@@ -259,7 +272,9 @@ class Desk:
             if record.file_id:
                 source["file"] = await send_file(line, self.uploads.path(record.file_id), self._executor)
             body = {"id": record.id, "source": source, "settings": record.settings}
-            answer = await line.call("POST", "/worker/sessions", {**body, "is_local": record.is_local})
+            answer = await line.call(
+                "POST", "/worker/sessions", {**body, "is_local": record.is_local, "journal": record.journal}
+            )
             if answer.status_code >= 400:
                 raise Refused(answer)
             if self.keeper.seats.get(name) is None or self.keeper.seats[name].line is not line:

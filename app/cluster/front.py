@@ -157,7 +157,7 @@ def _add_sessions(app: FastAPI, desk: Desk) -> None:
     async def create(body: CreateBody) -> dict[str, Any]:
         """Make a session at the least loaded worker; offer to it next."""
         source = body.source.model_dump(mode="json")
-        return await desk.create(source, body.settings, is_local=asking().is_local)
+        return await desk.create(source, body.settings, is_local=asking().is_local, journal=body.journal)
 
     @app.get("/api/sessions/{session_id}/events")
     async def events(session_id: str) -> StreamingResponse:
@@ -207,7 +207,8 @@ def _add_sessions(app: FastAPI, desk: Desk) -> None:
             request.url.path + (f"?{request.url.query}" if request.url.query else ""),
             session_id=session_id,
             content=await request.body() or None,
-            headers={**headers, "x-forwarded-for": client},
+            # Without it the worker takes the call for one of this machine's own, as it is for a local client.
+            headers=headers if asking().is_local else {**headers, "x-forwarded-for": client},
         )
         if answer.is_success and request.url.path.endswith("/offer"):
             desk.came_over(record)

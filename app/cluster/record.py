@@ -27,6 +27,10 @@ class Record:
     is_local: bool
     owner: str = ""
     """Whose it is: see app/visitors.py."""
+    visitor: str = ""
+    """What it counts for, of the sessions that one visitor may have."""
+    journal: bool = False
+    """Whether the worker writes it down for `python -m app replay`."""
     worker: str = ""
     """Where it is; "" while it has no place."""
     going: str = ""

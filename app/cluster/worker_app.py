@@ -39,7 +39,13 @@ def worker_app(settings: Settings, registry: Registry, secret: str) -> FastAPI:
     async def place(body: PlaceBody) -> dict[str, Any]:
         """Make the session that the front names."""
         session = await loop.do(
-            manager.create(body.source, body.settings, is_local=body.is_local, session_id=body.id)
+            manager.create(
+                body.source,
+                body.settings,
+                is_local=body.is_local,
+                keep_journal=body.journal,
+                session_id=body.id,
+            )
         )
         bodies[body.id] = body.model_dump(mode="json", include={"source", "is_local"})
         return created(manager, session)
