@@ -55,11 +55,14 @@ async def test_a_token_alone_opens_the_page_too() -> None:
 
 
 async def test_only_a_preflight_of_whip_and_whep_needs_no_word() -> None:
-    asks = {"access-control-request-method": "POST", "origin": "http://127.0.0.1:7860"}
-    async with serving(**WORD) as http:
-        assert (await http.options("/whip/x", headers=asks)).status_code != 401
-        for path, headers in (("/whip/x", {}), ("/api/sessions", asks), ("/whipper", asks)):
-            is_told(await http.options(path, headers=headers), 401)
+    site = "https://studio.example"
+    asks = {"access-control-request-method": "POST", "origin": site}
+    async with serving(server__stream_origins=(site,), **WORD) as http:
+        assert (await http.options("/whip/x", headers=asks)).status_code == 200
+        for path in ("/api/sessions", "/whipper"):
+            is_told(await http.options(path, headers=asks), 401)
+        for headers in ({}, asks | {"origin": "https://other.example"}):
+            is_told(await http.options("/whip/x", headers=headers), 401)
         is_told(await http.post("/whip/x", headers=asks), 401)
 
 
