@@ -1,4 +1,4 @@
-"""The page while the worker of its session is emptied: it offers anew to the same id, and nobody presses anything."""
+"""The page while its worker is emptied: it offers anew to the same id, and nobody presses anything."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ MOVE = {"type": "move", "message": "This server is being changed; your session g
 REMEMBER_STATES = """() => {
   window.states = [];
   const root = document.querySelector(".vs-live");
-  new MutationObserver(() => states.push(root.dataset.state)).observe(root, { attributeFilter: ["data-state"] });
+  const watch = new MutationObserver(() => states.push(root.dataset.state));
+  watch.observe(root, { attributeFilter: ["data-state"] });
 }"""
 
 
