@@ -27,6 +27,7 @@ def test_beeps_come_back_when_sound_is_on(server: Server, page: Page) -> None:  
     print(stats)
     assert stats["sound_ms"] <= stats["age_p95_ms"] + 100, "sound waits for its pictures, not longer"
     session = page.evaluate("window.vitascope.session")
-    assert server.get(f"/api/sessions/{session}")["settings"]["sound"] is True
+    told = page.request.get(f"{server.url}/api/sessions/{session}").json()  # with the browser's cookie
+    assert told["settings"]["sound"] is True
     press(page, "speaker")
     is_on(page, "speaker", False)

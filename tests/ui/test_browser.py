@@ -122,6 +122,7 @@ def test_a_recording_is_shown_while_it_runs_and_downloaded(opened: Open, studio:
         tool.click()
         expect(tool).to_have_attribute("aria-pressed", "true")
         expect(page.locator(".vs-live.is-recorded")).to_be_visible()
+        expect(tool).to_have_attribute("title", "End the recording (R)")
         with page.expect_download() as got:
             page.locator(end).click()
         assert got.value.suggested_filename == "film.mp4"

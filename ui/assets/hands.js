@@ -96,7 +96,9 @@ function recorded({ on, name }) {
   const before = tape;
   tape = on ? name : "";
   root.classList.toggle("is-recorded", on);
-  root.querySelector('[data-do="record"]').setAttribute("aria-pressed", String(on));
+  const button = root.querySelector('[data-do="record"]');
+  button.setAttribute("aria-pressed", String(on));
+  button.title = on ? "End the recording (R)" : "Record (R)";
   if (on || before !== name) return;
   const anchor = document.createElement("a");
   anchor.href = new URL(`sessions/${encodeURIComponent(page.session)}/recordings/${name}`, API);

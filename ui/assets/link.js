@@ -117,6 +117,7 @@ class Link {
     return {
       event: (event) => {
         if (!counts()) return;
+        if (event.type === "move") return this._move();
         this._connected();
         this.on.event(event);
       },
@@ -160,12 +161,20 @@ class Link {
     else this._lose(trouble || notConnectedTrouble());
   }
 
+  // The server serves the session elsewhere from now on: both paths are made anew, and what is seen stands meanwhile.
+  _move() {
+    this._drop("rtc");
+    this._drop("wire");
+    this.shown = null;
+    if (this.hasShown) this.lostMs = this.lostMs || performance.now();
+    for (const timer of [this.late, this.again]) clearTimeout(timer);
+    this._again();
+  }
+
   _comeBack() {
     const now = performance.now();
-    if (!this.lostMs) {
-      this.lostMs = now;
-      this.on.away();
-    }
+    this.lostMs = this.lostMs || now;
+    if (!this.losses) this.on.away();
     if (now - this.lostMs > RESUME_MS) return this._lose(lostTrouble());
     const wait = BACK_OFF_MS[Math.min(this.losses, BACK_OFF_MS.length - 1)];
     this.losses += 1;
