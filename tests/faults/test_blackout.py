@@ -17,9 +17,13 @@ CLEAN_S, DARK_S, AFTER_S = 4.0, 5.0, 8.0
 BACK_WITHIN_S = 5.0
 
 
-def test_after_a_blackout_pictures_are_young_again(mirror: Server, healthy: Cable) -> None:
+@pytest.mark.parametrize("reoffer_after_s", [None, 2.0])
+def test_after_a_blackout_pictures_are_young_again(
+    mirror: Server, healthy: Cable, reoffer_after_s: float | None
+) -> None:
     process = psutil.Process(mirror.pid)
-    with begin_visit(mirror, CLEAN_S + DARK_S + AFTER_S) as under_way:
+    again = () if reoffer_after_s is None else ("--reoffer-after-s", str(reoffer_after_s))
+    with begin_visit(mirror, CLEAN_S + DARK_S + AFTER_S, again) as under_way:
         threading.Timer(CLEAN_S, healthy.cut).start()
         threading.Timer(CLEAN_S + DARK_S, healthy.heal).start()
         before_mb = process.memory_info().rss / 1e6
@@ -35,3 +39,4 @@ def test_after_a_blackout_pictures_are_young_again(mirror: Server, healthy: Cabl
     assert len(back_ms) > 45, "pictures did not come back"
     assert median(back_ms) < 1.5 * median(clean_ms)
     assert after_mb < before_mb + 40
+    assert (seen.report["reoffers"] > 0) == bool(again)
