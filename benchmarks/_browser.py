@@ -13,7 +13,7 @@ import json
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -85,12 +85,12 @@ def camera_clip() -> Iterator[Path]:
         yield path
 
 
-def visit(url: str, path: str, seconds: float) -> dict[str, Any]:
-    """Open the page and return what `benchmarks._visitor.Report` holds."""
+def visit(url: str, path: str, seconds: float, clip: Path) -> dict[str, Any]:
+    """Open the page, `clip` before its camera; return what `benchmarks._visitor.Report` holds."""
     from playwright.sync_api import sync_playwright
 
     chromium = find_browser()
-    with camera_clip() as clip, sync_playwright() as driver:
+    with sync_playwright() as driver:
         browser = driver.chromium.launch(
             executable_path=chromium,
             args=[
@@ -127,8 +127,10 @@ def main() -> None:
     parser.add_argument("url")
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--path", choices=("webrtc", "websocket"), default="webrtc")
+    parser.add_argument("--clip", type=Path, help="what `camera_clip` wrote; else it is made")
     options = parser.parse_args()
-    print(json.dumps(visit(options.url, options.path, options.seconds)))
+    with nullcontext(options.clip) if options.clip else camera_clip() as clip:
+        print(json.dumps(visit(options.url, options.path, options.seconds, clip)))
 
 
 if __name__ == "__main__":

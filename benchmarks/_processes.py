@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -23,7 +24,8 @@ from benchmarks._measure import quantile
 from pipelines.engines.launch import AT_EXEC, IN_PROCESS
 
 START_TIMEOUT_S = 60.0
-VISIT_TIMEOUT_S = 90.0
+VISIT_TIMEOUT_S = 60.0
+"""Beyond the seconds that are counted: a visitor that hangs is ended, so that others have their turn."""
 
 
 @dataclass(frozen=True)
@@ -184,11 +186,14 @@ def begin_visit(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
     )
     assert process.stdout is not None
+    alarm = threading.Timer(seconds + VISIT_TIMEOUT_S, process.kill)
+    alarm.start()
     try:
         if "begin" not in process.stdout.readline():
             raise RuntimeError(f"The visit did not begin: {_stderr(process)}\n{server.said()}")
         yield UnderWay(server, process, seconds)
     finally:
+        alarm.cancel()
         process.terminate()
         try:
             process.wait(15)

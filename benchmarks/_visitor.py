@@ -14,6 +14,7 @@ import json
 import time
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -39,6 +40,10 @@ SETTLE_S = 2.0
 """Pictures of the first seconds are not counted: the connection finds its bit rate."""
 PICTURES = 128
 CONNECT_TIMEOUT_S = 30.0
+CALL_TIMEOUT_S = 20.0
+REOFFER_TIMEOUT_S = 1.0
+"""A new offer is made this often while the line is dead: the kernel asks ever more seldom by itself."""
+OnBegin = Callable[[], object]
 
 
 @dataclass
@@ -57,6 +62,7 @@ class Report:
     sent: int = 0
     overtaken: int = 0
     """Packets that arrived before earlier ones, where a relay saw to that."""
+    reoffers: int = 0
 
 
 class Camera:
@@ -87,58 +93,118 @@ def number_in(frame: av.VideoFrame) -> int | None:
     return read_mark(np.broadcast_to(rows[..., None], (*rows.shape, 3)))
 
 
-def call(url: str, body: dict[str, Any]) -> dict[str, Any]:
-    """POST JSON and return the JSON answer; {} for an empty one."""
+def call(url: str, body: dict[str, Any], timeout_s: float = CALL_TIMEOUT_S) -> dict[str, Any]:
+    """POST JSON and return the JSON answer; {} for an empty one. Raises OSError when none comes."""
     request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=20) as answer:
+    with urllib.request.urlopen(request, timeout=timeout_s) as answer:
         found: dict[str, Any] = json.loads(answer.read() or b"{}")
         return found
+
+
+class Tally:
+    """Read the pictures that come back, and from `begin` on note their ages in a report."""
+
+    def __init__(self, sent_s: dict[int, float]) -> None:
+        self.report = Report()
+        self.first = asyncio.Event()
+        """Set by each picture of ours that is back."""
+        self.newest_s = time.monotonic()
+        """When the last new picture of ours came."""
+        self._sent_s = sent_s
+        self._counts_from_s: float | None = None
+        self._newest = -1
+
+    def begin(self) -> None:
+        """Count from now on."""
+        self._counts_from_s = time.monotonic()
+
+    async def read(self, track: MediaStreamTrack) -> None:
+        """Read a track to its end."""
+        while True:
+            try:
+                frame: Any = await track.recv()
+            except MediaStreamError:
+                return
+            self._note(frame, time.monotonic())
+
+    def _note(self, frame: Any, now_s: float) -> None:
+        number = number_in(frame)
+        sent_s = self._sent_s.get(number) if number is not None else None
+        if sent_s is not None:
+            self.first.set()
+            self.newest_s = now_s
+        if self._counts_from_s is None:
+            return
+        if number is None or sent_s is None:
+            self.report.unread += 1
+        elif number <= self._newest:
+            self.report.repeated += 1
+        else:
+            self._newest = number
+            self.report.at_s.append(round(now_s - self._counts_from_s, 4))
+            self.report.ages_ms.append(round(1000 * (now_s - sent_s), 2))
+            self.report.sides_px.append(min(frame.width, frame.height))
+
+
+async def counted(camera: Camera, tally: Tally, seconds: float, began_s: float, on_begin: OnBegin) -> Report:
+    """Wait for the first picture, let the line settle, count for `seconds`; return the report.
+
+    Raises TimeoutError when no picture comes.
+    """
+    async with asyncio.timeout(CONNECT_TIMEOUT_S):
+        await tally.first.wait()
+    tally.report.connected_s = time.monotonic() - began_s
+    await asyncio.sleep(SETTLE_S)
+    on_begin()
+    tally.begin()
+    first = len(camera.sent_s)
+    await asyncio.sleep(seconds)
+    tally.report.sent = len(camera.sent_s) - first
+    return tally.report
 
 
 class Visit:
     """Connect, watch for some seconds, tell."""
 
-    def __init__(self, url: str, door: str, codec: str, delay_s: float = 0.0, jitter_s: float = 0.0) -> None:
+    def __init__(
+        self, url: str, door: str, codec: str, delay_s: float = 0.0, jitter_s: float = 0.0,
+        reoffer_after_s: float | None = None,
+    ) -> None:  # fmt: skip
         tuning.apply()
         self._delay_s, self._jitter_s = delay_s, jitter_s
+        self._reoffer_after_s = reoffer_after_s
         self._relay: UdpRelay | None = None
-        self._url, self._door = url, door
-        self.report = Report()
+        self._url, self._door, self._codec = url, door, codec
+        self._session = ""
         self.camera = Camera()
+        self.tally = Tally(self.camera.sent_s)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._make()
+
+    @property
+    def report(self) -> Report:
+        return self.tally.report
+
+    def _make(self) -> None:
         self.pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self.pc.addTrack(PaintedTrack(self.camera.out, clock=MonotonicClock()))
-        if codec != "offer":
-            self.pc.getTransceivers()[0].setCodecPreferences(preferred_codecs(codec))  # type: ignore[arg-type]
+        if self._codec != "offer":
+            self.pc.getTransceivers()[0].setCodecPreferences(preferred_codecs(self._codec))  # type: ignore[arg-type]
         self.pc.on("track", self._take)
-        if door == "ours":
+        if self._door == "ours":
             self._control = self.pc.createDataChannel("control")
-        self._first = asyncio.Event()
-        self._counts_from_s: float | None = None
-        self._newest = -1
-        self._tasks: list[asyncio.Task[None]] = []
-        self._leave: Callable[[], object] = lambda: None
 
-    async def run(self, seconds: float, on_begin: Callable[[], None]) -> Report:
+    async def run(self, seconds: float, on_begin: OnBegin) -> Report:
         """Return the report after `seconds` of counting."""
         began_s = time.monotonic()
         self._tasks.append(asyncio.create_task(self.camera.run()))
-        await self.pc.setLocalDescription(await self.pc.createOffer())
-        answer = await asyncio.to_thread(self._offered, self.pc.localDescription.sdp)
-        if self._delay_s or self._jitter_s:
-            self._relay = UdpRelay(candidate(answer), self._delay_s, self._jitter_s)
-            answer = rewritten(answer, await self._relay.open())
-        await self.pc.setRemoteDescription(RTCSessionDescription(answer, "answer"))
-        async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            await self._first.wait()
-        self.report.connected_s = time.monotonic() - began_s
-        await asyncio.sleep(SETTLE_S)
-        on_begin()
-        self._counts_from_s = time.monotonic()
-        first = len(self.camera.sent_s)
-        await asyncio.sleep(seconds)
-        self.report.sent = len(self.camera.sent_s) - first
-        await self.close()
-        return self.report
+        try:
+            await self._connect()
+            if self._reoffer_after_s is not None:
+                self._tasks.append(asyncio.create_task(self._come_back(self._reoffer_after_s)))
+            return await counted(self.camera, self.tally, seconds, began_s, on_begin)
+        finally:
+            await self.close()
 
     async def close(self) -> None:
         """End the connection, and the session: it would wait for us to come back."""
@@ -146,58 +212,69 @@ class Visit:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.to_thread(self._leave)
+        if self._session:
+            await asyncio.to_thread(call, f"{self._session}/close", {})
         if self._relay is not None:
             self.report.overtaken = self._relay.overtaken
             self._relay.close()
 
-    def _offered(self, sdp: str) -> str:
+    async def _connect(self, timeout_s: float = CALL_TIMEOUT_S) -> None:
+        await self.pc.setLocalDescription(await self.pc.createOffer())
+        answer = await asyncio.to_thread(self._offered, self.pc.localDescription.sdp, timeout_s)
+        if self._delay_s or self._jitter_s:
+            self._relay = UdpRelay(candidate(answer), self._delay_s, self._jitter_s)
+            answer = rewritten(answer, await self._relay.open())
+        await self.pc.setRemoteDescription(RTCSessionDescription(answer, "answer"))
+
+    async def _come_back(self, silent_s: float) -> None:
+        """After a silence offer anew to the same session, again and again until pictures come."""
+        while True:
+            await asyncio.sleep(0.1)
+            if time.monotonic() - self.tally.newest_s < silent_s:
+                continue
+            await self.pc.close()
+            self._make()
+            self.report.reoffers += 1
+            with suppress(OSError):  # the line is still dead, or the answer was lost
+                await self._connect(REOFFER_TIMEOUT_S)
+                self.tally.first.clear()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(silent_s):
+                        await self.tally.first.wait()
+
+    def _offered(self, sdp: str, timeout_s: float) -> str:
         offer = {"sdp": sdp, "type": "offer"}
         if self._door == "bare":
             return str(call(f"{self._url}/offer", offer)["sdp"])
-        session = f"{self._url}/api/sessions/{call(f'{self._url}/api/sessions', {})['id']}"
-        self._leave = lambda: call(f"{session}/close", {})
-        return str(call(f"{session}/offer", offer)["sdp"])
+        if not self._session:
+            self._session = f"{self._url}/api/sessions/{call(f'{self._url}/api/sessions', {})['id']}"
+        return str(call(f"{self._session}/offer", offer, timeout_s)["sdp"])
 
     def _take(self, track: MediaStreamTrack) -> None:
         if track.kind == "video":
-            self._tasks += [asyncio.create_task(self._read(track)), asyncio.create_task(self._ping())]
+            self._tasks.append(asyncio.create_task(self.tally.read(track)))
+            if self._door == "ours":
+                self._tasks.append(asyncio.create_task(ping(self._control)))
 
-    async def _ping(self) -> None:
-        while self._door == "ours":
-            if self._control.readyState == "open":
-                self._control.send(json.dumps({"type": "ping", "sent_ms": time.monotonic() * 1000}))
-            await asyncio.sleep(1)
 
-    async def _read(self, track: MediaStreamTrack) -> None:
-        while True:
-            try:
-                frame: Any = await track.recv()
-            except MediaStreamError:
-                return
-            now_s = time.monotonic()
-            number = number_in(frame)
-            sent_s = self.camera.sent_s.get(number) if number is not None else None
-            if sent_s is not None:
-                self._first.set()
-            if self._counts_from_s is None:
-                continue
-            if number is None or sent_s is None:
-                self.report.unread += 1
-            elif number <= self._newest:
-                self.report.repeated += 1
-            else:
-                self._newest = number
-                self.report.at_s.append(round(now_s - self._counts_from_s, 4))
-                self.report.ages_ms.append(round(1000 * (now_s - sent_s), 2))
-                self.report.sides_px.append(min(frame.width, frame.height))
+async def ping(control: Any) -> None:
+    """Ping once a second on the data channel, as our page does, until it closes."""
+    while control.readyState != "closed":
+        if control.readyState == "open":
+            control.send(json.dumps({"type": "ping", "sent_ms": time.monotonic() * 1000}))
+        await asyncio.sleep(1)
 
 
 async def visit(options: argparse.Namespace) -> Report:
     """Make a visit as the command line says."""
     delay_s, jitter_s = options.delay_ms / 1000, options.jitter_ms / 1000
-    one = Visit(options.url, options.door, options.codec, delay_s, jitter_s)
-    return await one.run(options.seconds, lambda: print('{"begin": true}', flush=True))
+    one = Visit(options.url, options.door, options.codec, delay_s, jitter_s, options.reoffer_after_s)
+    return await one.run(options.seconds, say_begin)
+
+
+def say_begin() -> None:
+    """Tell whoever sent the visitor that pictures are counted from now on."""
+    print('{"begin": true}', flush=True)
 
 
 def main() -> None:
@@ -208,6 +285,9 @@ def main() -> None:
     parser.add_argument("--codec", choices=("h264", "vp8", "offer"), default="h264")
     parser.add_argument("--delay-ms", type=float, default=0.0, help="on the way, in each direction")
     parser.add_argument("--jitter-ms", type=float, default=0.0, help="further delay, up to this, by chance")
+    parser.add_argument(
+        "--reoffer-after-s", type=float, help="of silence, to the same session; else never, as a bare client"
+    )
     print(json.dumps(asdict(asyncio.run(visit(parser.parse_args())))))
 
 

@@ -1,15 +1,16 @@
 """Notice a client that is gone in seconds: ICE's consent (RFC 7675) takes half a minute to say so.
 
-A client that pings and then sends nothing at all for 5 s is gone: neither pings nor pictures, nor reports of
-what it received. One that only ever sent pictures has longer, since a camera may be paused. One that never
-sent anything, as a player may, is left to ICE.
+A client that pings and then sends nothing at all for 7 s is gone: neither pings nor pictures, nor reports of
+what it received. A line that was dead for 5 s thus goes on by itself, also for clients that offer only once.
+One that only ever sent pictures has longer, since a camera may be paused. One that never sent anything, as a
+player may, is left to ICE.
 """
 
 from __future__ import annotations
 
 from realtime.core.clock import NS_PER_S, Clock
 
-SPEAKER_SILENT_S = 5.0
+SPEAKER_SILENT_S = 7.0
 SENDER_SILENT_S = 15.0
 
 

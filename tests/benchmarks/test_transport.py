@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 
 import pytest
 
 from benchmarks._processes import Seen
 from benchmarks._relay import candidate, rewritten
-from benchmarks.transport import BARE, OURS, Way, figures, ways
+from benchmarks.transport import BARE, OURS, Way, figures, visited, ways
 
 ANSWER = (
     "v=0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\n"
@@ -36,6 +37,43 @@ def test_ratios_are_ours_over_the_other_s() -> None:
     assert found["vs_bare_echo_cpu"] == 1.5
     assert "vs_tuned_echo_age" not in found
     assert figures({"bare_vp8": bare})["age_p95_ms"] == {"bare_vp8": 40.0}
+
+
+def test_a_way_that_fails_says_so_and_the_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    tries: list[str] = []
+
+    def turn(way: Way, *_: object) -> Seen:
+        tries.append(way.name)
+        if (way.name == "shaky" and len(tries) > 3) or way.name == "broken":
+            raise RuntimeError("The visit did not begin: Traceback\n  File x\nTimeoutError: no picture\nlog")
+        return seen([10.0], [0.1])
+
+    monkeypatch.setattr("benchmarks.transport._turn", turn)
+    monkeypatch.setattr("benchmarks.transport.serving", lambda *_: nullcontext(None))
+    every = [Way(name, OURS) for name in ("broken", "shaky", "steady")]
+    visited(every, 2, 1.0)
+    assert tries == ["broken", "shaky", "steady", "shaky", "steady"]
+    rows = [way.row() for way in every]
+    assert "failed" in rows[0].splitlines()[0]
+    assert rows[0].endswith("a visit of 1 failed: TimeoutError: no picture")
+    assert rows[1].endswith("a visit of 2 failed: TimeoutError: no picture")
+    assert "failed" not in rows[2]
+    found = figures({way.name: way for way in every})
+    assert found["age_p95_ms"] == {"broken": None, "shaky": 10.0, "steady": 10.0}
+
+
+def test_a_server_that_does_not_start_fails_its_ways_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    def server(module: str, _: object) -> object:
+        if module == BARE[0]:
+            raise RuntimeError("The server did not answer: no")
+        return nullcontext(None)
+
+    monkeypatch.setattr("benchmarks.transport._turn", lambda *_: seen([10.0], [0.1]))
+    monkeypatch.setattr("benchmarks.transport.serving", server)
+    every = [Way("bare_vp8", BARE), Way("ours", OURS)]
+    visited(every, 1, 1.0)
+    assert every[0].failed == ["The server did not answer: no"]
+    assert every[1].seen
 
 
 def test_every_way_has_a_name_of_its_own() -> None:

@@ -32,7 +32,7 @@ def test_silence_means_nothing_before_the_first_word(clock: ManualClock) -> None
     assert not live.is_gone()
 
 
-def test_a_client_that_pinged_is_gone_after_five_seconds(clock: ManualClock) -> None:
+def test_a_client_that_pinged_is_gone_after_some_seconds(clock: ManualClock) -> None:
     live = Liveness(clock)
     live.ping()
     seconds(clock, SPEAKER_SILENT_S)
@@ -53,7 +53,7 @@ def test_pictures_or_reports_are_as_good_as_pings(clock: ManualClock) -> None:
     seconds(clock, 4)
     live.count(10, 0)  # none came since
     assert not live.is_gone()
-    seconds(clock, 2)
+    seconds(clock, 4)
     live.count(10, 0)
     assert live.is_gone()
 
