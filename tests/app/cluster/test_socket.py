@@ -64,4 +64,5 @@ async def test_later_sessions_of_a_worker_have_sockets_too() -> None:
         for _ in range(2):
             session_id = await one.made()
             assert (await one.http.get(f"/api/sessions/{session_id}")).status_code == 200
+            one.http.cookies.clear()  # the socket has none either
             await seen(f"{one.url.replace('http', 'ws')}/api/sessions/{session_id}/ws", 2)
