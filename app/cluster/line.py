@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Mapping
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any
 
 from realtime.core.errors import ConnectionLost
@@ -39,6 +40,8 @@ class Line:
             base_url=address.url,
             trust_env=False,
             timeout=httpx.Timeout(CALL_S, connect=3.0),
+            # A kept cookie would make one visitor of all, and of their sockets, which carry none, another.
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=32, keepalive_expiry=20),
         )
 

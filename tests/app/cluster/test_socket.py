@@ -56,3 +56,13 @@ async def test_a_socket_ends_with_its_worker_at_once_and_the_same_address_serves
         with pytest.raises(websockets.InvalidStatus) as refused:
             await seen(url.replace(session_id, "another-session-id"), 1)
         assert refused.value.response.status_code == 404
+
+
+async def test_later_sessions_of_a_worker_have_sockets_too() -> None:
+    async with cluster(server__workers=1) as one:
+        await one.all_open(1)
+        for _ in range(2):
+            session_id = await one.made()
+            assert (await one.http.get(f"/api/sessions/{session_id}")).status_code == 200
+            one.http.cookies.clear()  # the socket has none either
+            await seen(f"{one.url.replace('http', 'ws')}/api/sessions/{session_id}/ws", 2)

@@ -198,3 +198,20 @@ def test_a_split_that_saves_next_to_nothing_is_not_worth_it() -> None:
     assert costs.best_rows("net", 4) == (4,)
     costs = learned(lambda rows: {2: 9.0, 4: 20.0}[rows], rows=(2, 4))
     assert costs.best_rows("net", 4) == (2, 2)
+
+
+def test_a_split_that_takes_more_than_its_calls_do_elsewhere_is_left_again() -> None:
+    costs = learned(lambda rows: {2: 9.0, 4: 20.0}[rows], rows=(2, 4))
+    assert costs.best_rows("net", 4) == (2, 2)
+    for _ in range(3):  # copies between the calls, and caches that each finds cold
+        costs.observe_split("net", (2, 2), 23.0)
+    assert costs.best_rows("net", 4) == (4,)
+    costs.observe_split("other", (2, 2), 23.0)  # nothing is known of its calls: nothing is learned
+    assert costs.best_rows("other", 4) == (4,)
+
+
+def test_one_slow_split_is_no_reason_to_leave_it() -> None:
+    costs = learned(lambda rows: {2: 9.0, 4: 20.0}[rows], rows=(2, 4))
+    for ms in (18.0, 90.0, 18.1):
+        costs.observe_split("net", (2, 2), ms)
+    assert costs.best_rows("net", 4) == (2, 2)
