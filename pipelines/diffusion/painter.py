@@ -149,12 +149,15 @@ class Painter:
             return self._timed(key, len(rows), partial(self._call, kit, rows))
         import torch
 
+        began_ns = self._clock.now_ns()
         outputs, at = [], 0
         for count in split:
             some = rows[at : at + count]
             outputs.append(self._timed(key, count, partial(self._call, kit, some)).clone())
             at += count
-        return torch.cat(outputs)
+        joined = torch.cat(outputs)
+        self.costs.observe_split(key, split, (self._clock.now_ns() - began_ns) / NS_PER_MS)
+        return joined
 
     def clocked(self, work: Callable[[], T]) -> tuple[T, float]:
         """Run `work`; return what it gave and the milliseconds that it took."""

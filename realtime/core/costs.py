@@ -52,12 +52,19 @@ class Costs:
         self._asked: dict[Hashable, int] = {}
         self._tries: dict[tuple[Hashable, tuple[int, ...]], int] = {}
         self._chosen: dict[tuple[Hashable, int], tuple[int, ...]] = {}
+        self._extra: dict[tuple[Hashable, tuple[int, ...]], deque[float]] = {}
 
     def observe(self, key: Hashable, rows: int, ms: float) -> None:
         """Learn from one call. Raises ValueError for no rows or a time that is none."""
         if rows < 1 or not 0 <= ms < float("inf"):
             raise ValueError(f"a call has one row or more and takes some time, got {rows} rows, {ms} ms")
         self._curves.setdefault(key, _Curve()).observe(rows, max(ms, LEAST_MS), self._clock.now_ns())
+
+    def observe_split(self, key: Hashable, split: tuple[int, ...], ms: float) -> None:
+        """Learn what a split took as a whole: more than its calls do elsewhere, since each finds cold caches."""
+        expected_ms = self._sum_ms(key, split)
+        if expected_ms:
+            self._extra.setdefault((key, split), deque(maxlen=RECENT)).append(ms / expected_ms)
 
     def cost_ms(self, key: Hashable, rows: int) -> float | None:
         """Return what one call would take now; None while less than two calls of one size were seen."""
@@ -83,7 +90,7 @@ class Costs:
         if curve is None or not others or not curve.is_measured(rows):
             return whole
         self._asked[key] = asked = self._asked.get(key, 0) + 1
-        costs_ms = {split: self._sum_ms(key, split) or 0.0 for split in (whole, *others)}
+        costs_ms = {split: self._split_ms(key, split) for split in (whole, *others)}
         known = [split for split in others if all(map(curve.is_measured, split))]
         best = min(known, key=costs_ms.__getitem__, default=whole)
         if costs_ms[best] > costs_ms[whole] * (1.0 - GAIN):
@@ -97,6 +104,11 @@ class Costs:
                     self._tries[key, split] = tries + 1
                     return split
         return best
+
+    def _split_ms(self, key: Hashable, split: tuple[int, ...]) -> float:
+        """Return what a split would take now, by its calls and by what it has taken as a whole."""
+        seen = self._extra.get((key, split), ())
+        return (self._sum_ms(key, split) or 0.0) * (max(1.0, _middle(seen)) if seen else 1.0)
 
     def _sum_ms(self, key: Hashable, split: tuple[int, ...]) -> float | None:
         costs_ms = [self.cost_ms(key, rows) for rows in split]
