@@ -61,7 +61,7 @@ class Costs:
         self._curves.setdefault(key, _Curve()).observe(rows, max(ms, LEAST_MS), self._clock.now_ns())
 
     def observe_split(self, key: Hashable, split: tuple[int, ...], ms: float) -> None:
-        """Learn what a split took as a whole: more than its calls do elsewhere, since each finds cold caches."""
+        """Learn what a split took as a whole: more than its calls take elsewhere, where caches are warm."""
         expected_ms = self._sum_ms(key, split)
         if expected_ms:
             self._extra.setdefault((key, split), deque(maxlen=RECENT)).append(ms / expected_ms)
