@@ -21,6 +21,7 @@ ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE", "GRADIO_ANALYTICS_ENABLED": "False"
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--all", action="store_true", help="also the slow tests")
+    parser.add_argument("--nightly", action="store_true", help="only the nightly tests")
     parser.add_argument("rest", nargs="*", help="passed on to pytest")
     options = parser.parse_args()
     python = sys.executable
@@ -30,8 +31,10 @@ def main() -> int:
         "format": [str(BIN / "ruff"), "format", "--check", "."],
         "types": [python, "-m", "mypy"],
         "contracts": [str(BIN / "lint-imports"), "--no-cache"],
-        "tests": pytest if options.all else [*pytest, "-m", "not slow"],
+        "tests": [*pytest, "-m", "not nightly" if options.all else "not slow and not nightly"],
     }
+    if options.nightly:
+        steps = {"tests": [*pytest, "-m", "nightly"]}
     codes: list[int] = []
     for name, command in steps.items():
         print(f"\n== {name}: {' '.join(command[1:] if command[0] == python else command)}", flush=True)

@@ -15,7 +15,7 @@ from benchmarks._measure import median
 from benchmarks._netns import Cable
 from benchmarks._processes import Server, begin_visit
 
-pytestmark = [pytest.mark.netns, pytest.mark.slow]
+pytestmark = [pytest.mark.netns, pytest.mark.nightly]
 
 CLEAN_S, AFTER_S = 4.0, 8.0
 BACK_WITHIN_S = 5.0

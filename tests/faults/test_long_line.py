@@ -8,7 +8,7 @@ from benchmarks._measure import median
 from benchmarks._processes import serving, visit
 from benchmarks.transport import OURS
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.nightly
 
 DELAY_MS, JITTER_MS = 40.0, 20.0
 

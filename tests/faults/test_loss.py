@@ -8,7 +8,7 @@ from benchmarks import _browser
 from benchmarks._netns import Cable
 from benchmarks._processes import Server, visit
 
-pytestmark = [pytest.mark.netns, pytest.mark.slow]
+pytestmark = [pytest.mark.netns, pytest.mark.nightly]
 
 SECONDS = 8.0
 LONGEST_GAP_MS = 300.0

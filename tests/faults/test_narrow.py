@@ -11,7 +11,7 @@ from benchmarks._measure import median, quantile
 from benchmarks._netns import Cable
 from benchmarks._processes import Seen, Server, begin_visit
 
-pytestmark = [pytest.mark.netns, pytest.mark.slow]
+pytestmark = [pytest.mark.netns, pytest.mark.nightly]
 
 CLEAN_S, NARROW_S, AFTER_S = 3.0, 9.0, 8.0
 SETTLES_S = 4.0
