@@ -300,7 +300,7 @@ class LiveChanges(RuleBasedStateMachine):
         type(self).megabytes.append(sum(tensors.values()) / 1e6)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.timeout(900)
 def test_a_thousand_changes_to_a_running_session(folder_of: Callable[..., Path]) -> None:
     folder = folder_of("sd")

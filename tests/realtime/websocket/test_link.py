@@ -71,7 +71,7 @@ class Studio:
 
     def paint(self, frame: Frame) -> None:
         self.keep(frame)
-        self.painted.put(replace(frame, pixels=255 - frame.pixels))
+        self.painted.put(Frame(frame.stamp, 255 - frame.pixels))
 
     def hear(self, message: dict[str, Any]) -> None:
         if self.refuses:
@@ -143,7 +143,7 @@ async def test_a_stamp_is_of_the_arrival_and_carries_the_senders_time() -> None:
         stamp = studio.frames[0].stamp
         assert stamp.time_s == pytest.approx(7 / 30, abs=1e-4)
         assert studio.frames[0].pixels.shape == (64, 64, 3)
-        assert {"type": "size", "size_px": 64} in client.events
+        await client.until(lambda: {"type": "size", "size_px": 64} in client.events)
         link.resize(32)
         await client.until(lambda: {"type": "size", "size_px": 32} in client.events)
         data, is_key = stream(PictureEncoder(Codec.H264), 8)
