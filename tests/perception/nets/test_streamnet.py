@@ -75,7 +75,7 @@ def test_streamyolo_has_its_published_size() -> None:
     assert sum(one.numel() for one in model.parameters()) / 1e6 == pytest.approx(9.1, abs=0.05)
 
 
-# The note's list of the official names, written out from its grammar and not from our modules.
+# The names of the published checkpoints, written out from their grammar and not from our modules.
 CONV_BN = (
     "conv.weight",
     "bn.weight",
