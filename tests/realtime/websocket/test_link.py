@@ -209,7 +209,7 @@ async def test_a_damaged_picture_brings_a_wish_for_a_key_and_then_all_is_well() 
         await client.until(lambda: client.keys_wanted == 1)
         await client.send(*stream(encoder, 3, wants_key=True)[:1], 3, is_key=True)
         await studio.until(lambda: read_mark(studio.frames[-1].pixels) == 3)
-        assert client.acks == [0, 1, 2, 3]
+        await client.until(lambda: client.acks == [0, 1, 2, 3])
         assert client.closed is None
 
 
