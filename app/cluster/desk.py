@@ -303,9 +303,9 @@ class Desk:
         return name
 
     async def close(self, session_id: str, why: str) -> None:
-        """End a session wherever it is; an unknown id is no error."""
+        """End a session of the one who asks, wherever it is; any other id is no error."""
         record = self.records.get(session_id)
-        if record is not None:
+        if record is not None and may(record.owner):
             places = {record.worker, record.before} - {""}
             self.forget(record, why)
             for name in places:

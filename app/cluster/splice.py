@@ -51,6 +51,9 @@ PHRASES = {
     503: "Service Unavailable",
 }
 
+VISITOR = "vitascope.visitor"
+"""Key of ASGI's scope under which the doors' answer stands."""
+
 Headers = Sequence[tuple[str, str]]
 
 
@@ -68,28 +71,32 @@ def repeated_head(target: str, headers: Headers, *, host: str, token: str, clien
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
-class Asks:
-    """Ask the doors about one request: who it is from, or why it may not pass."""
+class Doorway:
+    """Ask the doors about requests. One for all of them: the doors count what each address tries."""
 
     def __init__(self, doors: Doors) -> None:
-        self.visitor: Visitor | None = None
-        self.status, self.reason = 404, ""
         self._door = behind(self._inside, doors)
 
-    async def at_the_doors(self, scope: Scope) -> None:
-        await self._door(scope, self._receive, self._send)
+    async def asked(self, scope: Scope) -> Visitor | tuple[int, str]:
+        """Return who a request is from, or the status and the reason why it may not pass."""
+        refused = (403, "It may not pass.")
+
+        async def receive() -> Scope:
+            return {"type": "websocket.connect"}
+
+        async def send(event: Scope) -> None:
+            nonlocal refused
+            if event["type"] == "websocket.close":
+                refused = (403, str(event.get("reason", refused[1])))
+            elif event["type"] == "websocket.http.response.start":
+                refused = (event["status"], f"{PHRASES.get(event['status'], 'Refused')}.")
+
+        await self._door(scope, receive, send)
+        visitor: Visitor | None = scope.get(VISITOR)
+        return visitor or refused
 
     async def _inside(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self.visitor = asking()
-
-    async def _receive(self) -> Scope:
-        return {"type": "websocket.connect"}
-
-    async def _send(self, event: Scope) -> None:
-        if event["type"] == "websocket.close":
-            self.status, self.reason = 403, str(event.get("reason", "It may not pass."))
-        elif event["type"] == "websocket.http.response.start":
-            self.status, self.reason = event["status"], "Sign in first."
+        scope[VISITOR] = asking()
 
 
 class End(asyncio.Protocol):
@@ -147,10 +154,10 @@ class WorkerEnd(End):
 class ClientEnd(End):
     """Take an upgrade from uvicorn and find its worker."""
 
-    def __init__(self, desk: Desk, doors: Doors, connections: set[Any]) -> None:
+    def __init__(self, desk: Desk, doorway: Doorway, connections: set[Any]) -> None:
         super().__init__()
         self._desk = desk
-        self._doors = doors
+        self._doorway = doorway
         self._connections = connections
         self._joining: asyncio.Task[None] | None = None
 
@@ -178,13 +185,15 @@ class ClientEnd(End):
     async def _join(self, head: bytes) -> None:
         target, headers = read_head(head)
         session_id = session_in(urlsplit(target).path)
-        asks = Asks(self._doors)
-        await asks.at_the_doors(self._scope(target, headers))
-        if asks.visitor is None or not session_id:
-            self._refuse(asks.status, asks.reason or "There is no such route.", "See /api/docs.")
+        asked = await self._doorway.asked(self._scope(target, headers))
+        if isinstance(asked, tuple):
+            self._refuse(*asked, "See /api/docs.")
+            return
+        if not session_id:
+            self._refuse(404, "There is no such route.", "See /api/docs.")
             return
         try:
-            with visiting(asks.visitor):
+            with visiting(asked):
                 for _ in range(TRIES):
                     if await self._ask(session_id, target, headers):
                         self._desk.came_over(self._desk.record(session_id))
@@ -250,8 +259,9 @@ class ClientEnd(End):
 
 def splicing(desk: Desk, doors: Doors) -> Callable[..., ClientEnd]:
     """Return what uvicorn is to make for each upgrade: its `ws` setting."""
+    doorway = Doorway(doors)
 
     def make(*, server_state: Any, **_: Any) -> ClientEnd:
-        return ClientEnd(desk, doors, server_state.connections)
+        return ClientEnd(desk, doorway, server_state.connections)
 
     return make

@@ -25,7 +25,9 @@ async def test_a_session_behind_the_front_is_its_visitor_s_own_and_the_word_is_a
                 body = None if method == "GET" else {"sdp": "v=0", "strength": 0.5}
                 answer = await stranger.request(method, where, json=body)
                 assert answer.status_code == 404, (method, where, answer.text)
+            assert (await stranger.post(f"{path}/close")).status_code == 204
         socket = one.url.replace("http", "ws") + f"{path}/ws"
+        assert (await one.http.get(path)).status_code == 200  # a stranger's goodbye ends nothing
         for headers, status in (({}, 401), (bearer, 404), ({**bearer, "Origin": "http://evil.example"}, 403)):
             with pytest.raises(websockets.InvalidStatus) as refused:
                 async with websockets.connect(socket, additional_headers=headers, proxy=None):
@@ -49,3 +51,17 @@ async def test_whip_and_whep_say_that_they_work_without_workers_only() -> None:
             answer = await one.http.request(method, path)
             assert answer.status_code == 404
             assert "server.workers = 0" in answer.json()["error"]["hint"]
+
+
+async def test_words_that_are_tried_over_sockets_are_counted() -> None:
+    async with cluster(server__workers=1, server__token="open sesame") as one:
+        await one.all_open(1)
+        socket = one.url.replace("http", "ws") + "/api/sessions/none/ws"
+        statuses = set()
+        for number in range(40):
+            headers = {"Authorization": f"Bearer {number}"}
+            with pytest.raises(websockets.InvalidStatus) as refused:
+                async with websockets.connect(socket, additional_headers=headers, proxy=None):
+                    raise AssertionError("it was let in")
+            statuses.add(refused.value.response.status_code)
+        assert statuses == {401, 429}

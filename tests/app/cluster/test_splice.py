@@ -14,7 +14,7 @@ import pytest
 from app.cluster.line import Line
 from app.cluster.pool import Address
 from app.cluster.record import Record
-from app.cluster.splice import WAITING_BYTES, ClientEnd
+from app.cluster.splice import WAITING_BYTES, ClientEnd, Doorway
 from app.cluster.token import HEADER, token_of
 from app.doors import doors
 from app.manager import SessionUnknown
@@ -74,8 +74,9 @@ async def spliced(worker_port: int | None = None) -> AsyncIterator[tuple[Worker,
     desk = OneSession(port)
     connections: set[Any] = set()
     found = doors(ServerSettings(), ManualClock(), upload_path="", upload_bytes=0, outside=Outside())
+    doorway = Doorway(found)
     front = await loop.create_server(
-        lambda: ClientEnd(desk, found, connections),  # type: ignore[arg-type]
+        lambda: ClientEnd(desk, doorway, connections),  # type: ignore[arg-type]
         "127.0.0.1",
         0,
     )
