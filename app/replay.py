@@ -24,7 +24,7 @@ import numpy as np
 from realtime.core.clock import MonotonicClock
 from realtime.core.errors import ConfigError, UnsupportedMedia
 from realtime.core.frame import Frame, Stamp
-from realtime.core.graph import SOURCE
+from realtime.core.nodes import SOURCE
 from realtime.core.stage import StageContext
 
 from .journal import CALLS, FORMAT, PICTURES, RUN, digest, key_of

@@ -210,6 +210,7 @@ class RecordingSettings(Section):
 class NodeSettings(Section):
     stage: str = Field(description="Name of a stage in the registry.")
     input: str = Field("source:video", description='What it reads: a node, "source:video" or "source:sound".')
+    watches: tuple[str, ...] = Field((), description="Nodes whose newest result it looks at.")
 
 
 class GraphSettings(Section):
@@ -218,6 +219,14 @@ class GraphSettings(Section):
         description="The stages and who reads whom.",
     )
     output: str = Field("paint", description="The node whose pictures are shown.")
+    steers: str = Field(
+        "", description='The node whose settings need no prefix, the page\'s main one; "": the output.'
+    )
+
+    @property
+    def main(self) -> str:
+        """Return the node whose settings are given without its name."""
+        return self.steers or self.output
 
 
 class LogSettings(Section):

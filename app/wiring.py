@@ -21,10 +21,11 @@ from realtime.core.channel import Channel, Drop
 from realtime.core.clock import Clock
 from realtime.core.errors import ConfigError, SessionError, StageError, VitascopeError
 from realtime.core.frame import VIDEO_CLOCK, AudioChunk, Frame, Result, Stamp
-from realtime.core.graph import SOURCE as SOURCE_PREFIX
-from realtime.core.graph import Graph, Node
+from realtime.core.graph import Graph
 from realtime.core.lane import Lanes
 from realtime.core.metrics import StageSnapshot
+from realtime.core.nodes import SOURCE as SOURCE_PREFIX
+from realtime.core.nodes import Node
 from realtime.core.stage import Live, StageContext
 
 from .layers import sentence

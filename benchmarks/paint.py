@@ -25,8 +25,9 @@ from pipelines.diffusion.painter import Painter
 from pipelines.diffusion.stage import PaintStage
 from realtime.core.clock import MonotonicClock
 from realtime.core.frame import VIDEO_CLOCK, Frame, Stamp
-from realtime.core.graph import Graph, Node
+from realtime.core.graph import Graph
 from realtime.core.lane import Lanes
+from realtime.core.nodes import Node
 from realtime.core.stage import StageContext
 from realtime.sources.pattern import PatternSource, pattern_picture
 

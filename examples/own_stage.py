@@ -6,8 +6,9 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from realtime.core.frame import Frame
-from realtime.core.graph import Graph, Node
+from realtime.core.graph import Graph
 from realtime.core.lane import Lanes
+from realtime.core.nodes import Node
 from realtime.core.stage import Emitted, Live, StageContext, StageSpec
 from realtime.sources.pattern import PatternSource
 

@@ -10,9 +10,8 @@ import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import replace
 from enum import Enum, auto
-from graphlib import CycleError, TopologicalSorter
 from types import MappingProxyType
 from typing import Any
 
@@ -20,31 +19,20 @@ from .channel import Channel, Drop
 from .clock import Clock
 from .errors import ChannelFull, ConfigError, SessionError, VitascopeError
 from .frame import AudioChunk, Frame, Question, Result
+from .glance import Glance
 from .lane import Lane, Lanes
 from .metrics import StageSnapshot
+from .nodes import SOURCE, Node, known, ordered
 from .seat import Seat
-from .stage import Stage, StageContext, StageSpec
+from .stage import StageContext
 
 log = logging.getLogger(__name__)
 
-SOURCE = "source:"
 VIDEO_ONLY: Mapping[str, type] = MappingProxyType({"video": Frame})
 SOUND_CHUNKS_HELD = 500
 """10 s of 20 ms chunks; a stage that is later than that has to be told of."""
 QUESTIONS_HELD = 8
 FILE_ITEMS_HELD = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """Place one stage in a graph."""
-
-    name: str
-    stage: Stage[Any]
-    spec: StageSpec
-    config: Any
-    input: str = SOURCE + "video"
-    """Name of another node, or "source:" and the name of a source."""
 
 
 class _Life(Enum):
@@ -71,7 +59,7 @@ class Graph:
         on_error: Callable[[str, VitascopeError], None] | None = None,
     ) -> None:
         self._sources = dict(sources)
-        self._nodes = _ordered(nodes, self._sources)
+        self._nodes = ordered(nodes, self._sources)
         self._clock = clock
         self._live = live
         self._lock = threading.Lock()
@@ -94,6 +82,7 @@ class Graph:
                 self._entries[node.input.removeprefix(SOURCE)].append(inbox)
             else:
                 self._seats[node.input].add_outlet(inbox, node.spec.takes)
+        self._glances = {node.name: self._watch(node) for node in self._nodes}
 
     # Life.
 
@@ -116,7 +105,7 @@ class Graph:
                 seat.session = ctx.session
                 seat.take_config()
                 node.stage.configure(self._configs[node.name])
-                node.stage.open(ctx)
+                node.stage.open(replace(ctx, watched=self._glances[node.name]))
                 undo.callback(self._close_stage, node)
                 if self._life is _Life.CLOSED:
                     return
@@ -171,7 +160,7 @@ class Graph:
         """
         wanted = self._sources.get(source)
         if wanted is None:
-            raise ConfigError(f'There is no source "{source}".', hint=_known(self._sources))
+            raise ConfigError(f'There is no source "{source}".', hint=known(self._sources))
         if not isinstance(sample, wanted):
             raise ConfigError(f"Source {source} takes {wanted.__name__}, got {type(sample).__name__}.")
         forgotten: list[Any] = []
@@ -210,9 +199,18 @@ class Graph:
         """Return the figures of each node, sources first."""
         return {name: seat.snapshot() for name, seat in self._seats.items()}
 
+    def _watch(self, node: Node) -> dict[str, Glance]:
+        """Lead the values of the nodes that `node` watches to it; even a file's may be missed."""
+        glances = {}
+        for name in node.watches:
+            channel: Channel[Any] = Channel(f"{node.name}.{name}", clock=self._clock)
+            self._seats[name].add_outlet(channel, node.spec.watches)
+            glances[name] = Glance(channel)
+        return glances
+
     def _seat(self, node: str) -> Seat:
         if node not in self._seats:
-            raise ConfigError(f'There is no node "{node}".', hint=_known(self._seats))
+            raise ConfigError(f'There is no node "{node}".', hint=known(self._seats))
         return self._seats[node]
 
     def _is_idle(self) -> bool:
@@ -243,40 +241,6 @@ class Graph:
             node.stage.close()
 
 
-def _ordered(nodes: Sequence[Node], sources: Mapping[str, type]) -> tuple[Node, ...]:
-    """Return the nodes so that each comes after its input. Raises ConfigError for what cannot work."""
-    named: dict[str, Node] = {}
-    for node in nodes:
-        if node.name in named:
-            raise ConfigError(f'Two nodes are named "{node.name}".', hint="Give each a name of its own.")
-        if any(node.stage is other.stage for other in named.values()):
-            raise ConfigError(f'Node "{node.name}" shares its stage object with another node.')
-        named[node.name] = node
-    for node in nodes:
-        if node.input.startswith(SOURCE):
-            gives = sources.get(node.input.removeprefix(SOURCE))
-        else:
-            gives = named[node.input].spec.gives if node.input in named else None
-        if gives is None:
-            known = [*(name for name in named if name != node.name), *(SOURCE + name for name in sources)]
-            raise ConfigError(
-                f'Node "{node.name}" reads "{node.input}", which there is not.', hint=_known(known)
-            )
-        if not issubclass(gives, node.spec.takes):
-            takes = node.spec.takes.__name__
-            raise ConfigError(f'Node "{node.name}" takes {takes}, but "{node.input}" gives {gives.__name__}.')
-    try:
-        order = tuple(
-            TopologicalSorter({node.name: {node.input} & named.keys() for node in nodes}).static_order()
-        )
-    except CycleError as error:
-        raise ConfigError(
-            f"The nodes read each other in a circle: {' > '.join(error.args[1])}.",
-            hint='Let one of them read a source, e.g. "source:video".',
-        ) from None
-    return tuple(named[name] for name in order)
-
-
 def _inbox_rule(takes: type, live: bool) -> tuple[int, Drop]:
     if not live:
         return FILE_ITEMS_HELD, Drop.WAIT
@@ -285,7 +249,3 @@ def _inbox_rule(takes: type, live: bool) -> tuple[int, Drop]:
     if issubclass(takes, Question):
         return QUESTIONS_HELD, Drop.NEVER
     return 1, Drop.OLDEST
-
-
-def _known(names: Any) -> str:
-    return f"Known: {', '.join(sorted(names))}."

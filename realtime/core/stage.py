@@ -6,7 +6,7 @@ Weights live in shared engines; what a stage holds is one session's memory, and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -45,6 +45,8 @@ class StageSpec:
     """
     says: str = ""
     """One sentence for doctor, docs and page."""
+    watches: type | None = None
+    """Type of the values of other nodes that it looks at while it works, see `StageContext.watched`."""
     files: tuple[str, ...] = ()
     """Further config fields that may name files or folders of this machine: a client elsewhere may not set
     them."""
@@ -70,6 +72,8 @@ class StageContext:
     """`shared(key, make)` gives the one object of that key, made at first use: engines, not stream state."""
     report: Callable[[str], None] = lambda sentence: None
     """Tell the person who watches what is going on ("building the engine, about 20 s")."""
+    watched: Mapping[str, Callable[[], Any | None]] = field(default_factory=dict)
+    """Nodes that this stage watches, by name: a call gives the newest value, or None before the first."""
     is_live: bool = False
     """Whether somebody watches: what takes long may be built while the session runs on something else."""
 

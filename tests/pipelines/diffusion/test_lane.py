@@ -13,8 +13,9 @@ from pipelines.diffusion.config import PaintConfig
 from pipelines.diffusion.stage import PaintStage
 from realtime.core.channel import Channel
 from realtime.core.frame import Frame, Result
-from realtime.core.graph import Graph, Node
+from realtime.core.graph import Graph
 from realtime.core.lane import Lanes
+from realtime.core.nodes import Node
 from realtime.core.stage import StageContext
 from tests.pipelines.diffusion.vocabulary import frame
 

@@ -7,8 +7,9 @@ from realtime.core.channel import Channel, Drop
 from realtime.core.clock import ManualClock
 from realtime.core.errors import VitascopeError
 from realtime.core.frame import Result
-from realtime.core.graph import Graph, Node
+from realtime.core.graph import Graph
 from realtime.core.lane import Lane
+from realtime.core.nodes import Node
 from realtime.core.seat import Seat
 from realtime.core.stage import StageContext, StageSpec
 from tests.realtime.core.stages import SPEC, Delay, Settings

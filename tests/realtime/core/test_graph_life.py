@@ -7,8 +7,9 @@ import pytest
 from realtime.core.channel import Drop
 from realtime.core.errors import ChannelClosed, ConfigError, ModelMissing, SessionError, VitascopeError
 from realtime.core.frame import Frame, Result
-from realtime.core.graph import Graph, Node
+from realtime.core.graph import Graph
 from realtime.core.lane import Lanes
+from realtime.core.nodes import Node
 from realtime.core.stage import Emitted, StageContext
 from tests.realtime.core.place import CTX, chain, node
 from tests.realtime.core.stages import AFTER_COUNT, COUNTING, Delay, Gated, Settings
