@@ -12,6 +12,7 @@ from realtime.core.errors import VitascopeError
 Event = dict[str, Any]
 
 KEPT_UNTIL_HEARD = 16
+MOMENTARY = ("stats", "seen")
 
 
 def progress(message: str, fraction: float | None = None) -> Event:
@@ -65,11 +66,11 @@ class Outbox:
         """The newest event of each type, for those who ask over HTTP."""
 
     def put(self, event: Event) -> None:
-        """Send `event`, or keep it until `attach`. Statistics are never kept: old ones are wrong."""
+        """Send `event`, or keep it until `attach`. What holds for a moment is never kept."""
         with self._lock:
             self.last[event["type"]] = event
             listeners = tuple(self._listeners)
-            if not listeners and event["type"] != "stats":
+            if not listeners and event["type"] not in MOMENTARY:
                 self._waiting.append(event)
         self.on_event(event)
         for send in listeners:

@@ -166,6 +166,7 @@ class _Witness:
         self._stage = stage
         self._journal = journal
         self._told_ns: list[int] = []
+        self._saw: list[tuple[str, str | None]] = []
         self._caller: int | None = None
 
     def __getattr__(self, name: str) -> Any:
@@ -173,7 +174,8 @@ class _Witness:
 
     def open(self, ctx: StageContext) -> None:
         # Nothing is built behind a run that is to be repeated: one engine serves it from its first picture.
-        self._stage.open(replace(ctx, clock=_Heard(ctx.clock, self), is_live=False))
+        watched = {name: self._looking(name, look) for name, look in ctx.watched.items()}
+        self._stage.open(replace(ctx, clock=_Heard(ctx.clock, self), is_live=False, watched=watched))
 
     def configure(self, config: Any) -> None:
         self._journal.line({"node": self._node, "do": "configure", "config": config.model_dump(mode="json")})
@@ -188,7 +190,7 @@ class _Witness:
                 "stamp": [stamp.pts, str(stamp.time_base), stamp.captured_ns],
                 "picture": self._journal.picture(item),
             }
-        self._told_ns, self._caller = [], threading.get_ident()
+        self._told_ns, self._saw, self._caller = [], [], threading.get_ident()
         try:
             given: Sequence[Emitted] = self._stage.process(item)
         except Exception as error:
@@ -206,7 +208,7 @@ class _Witness:
             return given
         finally:
             self._caller = None
-            line["told_ns"] = self._told_ns
+            line |= {"told_ns": self._told_ns, "saw": self._saw}
             self._journal.line(line)
 
     def reset(self) -> None:
@@ -215,6 +217,17 @@ class _Witness:
 
     def close(self) -> None:
         self._stage.close()
+
+    def _looking(self, name: str, look: Callable[[], Any | None]) -> Callable[[], Any | None]:
+        """Return `look`, with a note of which value it was that the stage saw."""
+
+        def looked() -> Any | None:
+            value = look()
+            if threading.get_ident() == self._caller:
+                self._saw.append((name, None if value is None else key_of(value.stamp)))
+            return value
+
+        return looked
 
     def told(self, now_ns: int) -> int:
         if threading.get_ident() == self._caller:

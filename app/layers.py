@@ -262,10 +262,11 @@ def sentence(error: ValidationError, schema: type[BaseModel]) -> ConfigError:
 
 def _check_graph(settings: Settings, registry: Registry) -> None:
     graph = settings.graph
-    if graph.output not in graph.nodes:
-        raise ConfigError(
-            f'graph.output = "{graph.output}" names no node.', hint=nearest(graph.output, list(graph.nodes))
-        )
+    for key, node_name in (("output", graph.output), ("steers", graph.main)):
+        if node_name not in graph.nodes:
+            raise ConfigError(
+                f'graph.{key} = "{node_name}" names no node.', hint=nearest(node_name, list(graph.nodes))
+            )
     for name, node in graph.nodes.items():
         if node.stage not in registry:
             raise ConfigError(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from realtime.core.clock import Clock, MonotonicClock
 from realtime.core.errors import SessionError, VitascopeError
-from realtime.core.stage import StageContext, StageSpec
+from realtime.core.stage import StageContext
 
 from . import events
 from .bodies import AnySource
@@ -29,6 +29,7 @@ from .session import Session
 from .settings import Settings
 from .sounding import SWITCH, SoundRules, is_switch
 from .states import State
+from .steering import by_node, guarded
 from .visitors import HOUSE, asking, may
 from .waiting import WaitingRoom
 from .warmth import Warmth
@@ -158,7 +159,7 @@ class SessionManager:
             wrap=journal.wrap if journal is not None else _as_it_is,
             changes=wished,
             on_error=trouble,
-            held=() if is_local else self._own().files,
+            is_guest=not is_local,
         )
         make_source, let_go = self._sources.make(source, report, is_local=is_local)
         session = Session(
@@ -284,20 +285,17 @@ class SessionManager:
 
     def _check_models(self, changes: Mapping[str, Any]) -> None:
         """Raise NotAllowed for another model or file than the server's: its name can be any path here."""
-        spec, stage = self._own(), self.settings.graph.nodes[self.settings.graph.output].stage
-        for key in (*spec.models, *spec.files):
-            own = getattr(self.settings.stage(stage), key)
-            if changes.get(key, own) != own:
-                what = "model" if key in spec.models else key
-                raise NotAllowed(
-                    f"Only someone at the server's own machine may choose another {what}.",
-                    hint=f"Leave {key} as it is.",
-                )
-
-    def _own(self) -> StageSpec:
-        """Return the description of the output stage, whose settings clients may change."""
         graph = self.settings.graph
-        return self.registry.spec(graph.nodes[graph.output].stage)
+        wished = by_node(graph, changes)
+        for node, keys in guarded(self.registry, graph).items():
+            config = self.settings.stage(graph.nodes[node].stage)
+            for key, what in keys.items():
+                own = getattr(config, key)
+                if wished.get(node, {}).get(key, own) != own:
+                    raise NotAllowed(
+                        f"Only someone at the server's own machine may choose another {what}.",
+                        hint=f"Leave {key} as it is.",
+                    )
 
     def _peer(self, ends: Ends, path: str) -> Peer:
         from realtime.webrtc import encoding

@@ -18,13 +18,13 @@ OPEN = Vocabulary(is_open=True)
 
 
 def looks_of(settings: Settings, registry: Registry) -> Vocabulary:
-    """Return the words that the output stage's model understands; an open vocabulary for one that takes any.
+    """Return the words that the main stage's model understands; an open vocabulary for one that takes any.
 
     Raises ModelError when the model is not on this machine.
     """
     from pipelines.models.store import locate
 
-    stage = settings.graph.nodes[settings.graph.output].stage
+    stage = settings.graph.nodes[settings.graph.main].stage
     names = [str(getattr(settings.stage(stage), key)) for key in registry.spec(stage).models]
     folders = [folder for folder in map(locate, names) if (folder / "vitascope.json").is_file()]
     found = Vocabulary.read(folders[0]) if folders else OPEN
@@ -62,7 +62,7 @@ class Port:
     def __init__(self, manager: Sessions) -> None:
         self._manager = manager
         graph = manager.settings.graph
-        self._stage = graph.nodes[graph.output].stage
+        self._stage = graph.nodes[graph.main].stage
 
     def schema(self) -> type[BaseModel]:
         return self._manager.registry.config(self._stage)

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,7 @@ def replay(
         undo.callback(house.close)
         stages: dict[str, Any] = {name: registry.stage(node.stage)() for name, node in graph.nodes.items()}
         clocks = {name: _Told() for name in stages}
+        saw: dict[str, list[tuple[str, str | None]]] = {name: [] for name in stages}
         is_open: set[str] = set()
         for call in lines:
             if call["do"] == "in":
@@ -125,13 +127,15 @@ def replay(
                 stage.reset()
                 continue
             if name not in is_open:
-                stage.open(StageContext("replay", clocks[name], house.shared, report))
+                watched = {one: partial(_seen, saw[name], one, results[one]) for one in node.watches}
+                stage.open(StageContext("replay", clocks[name], house.shared, report, watched=watched))
                 undo.callback(stage.close)
                 is_open.add(name)
             if node.input.startswith(SOURCE):
                 came.discard(call["sample"])
             item = _item(call, node.input, results, pictures)
             clocks[name].left_ns = list(call["told_ns"])
+            saw[name][:] = call.get("saw", ())
             try:
                 given = stage.process(item)
             except Exception as error:
@@ -167,6 +171,15 @@ def _item(
     pts, time_base, captured_ns = call["stamp"]
     stamp = Stamp(name, int(seq), pts, Fraction(time_base), captured_ns)
     return Frame(stamp, pictures.get(call["picture"]))
+
+
+def _seen(saw: list[tuple[str, str | None]], node: str, made: OrderedDict[str, Any]) -> Any | None:
+    """Return what a stage saw when it looked at `node` then, made anew."""
+    for place, (name, sample) in enumerate(saw):
+        if name == node:
+            del saw[place]
+            return None if sample is None else made.get(sample)
+    return None
 
 
 class _Pictures:

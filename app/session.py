@@ -30,6 +30,7 @@ from .privacy import typed
 from .sounding import SWITCH, Sounding, SoundRules, is_switch
 from .states import State, moved
 from .taps import Taps
+from .telling import Telling
 from .wiring import Wiring
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ class Session:
         now_ns = clock.now_ns()
         self._patience = Patience(limits, now_ns, now_ns, speaks=make_source is None)
         self._configuring = threading.Lock()
+        self._telling: Telling | None = None
         self._told = ""
         """The newest trouble that the client was told of."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -142,6 +144,7 @@ class Session:
             if self.state is not State.OPENING:
                 return
             self._move(State.LIVE)
+            self._telling = Telling(self.wiring.tellings(), self.outbox.put, self._clock)
             self.outbox.put(events.ready(self.wiring.engine()))
             self.start_source()
 
@@ -155,6 +158,8 @@ class Session:
                 if source is not None:
                     await self._blocking(source.stop)
                 await self._blocking(lambda: self.wiring.close(self._limits.drain_timeout_s))
+                if self._telling is not None:
+                    await self._telling.close()
                 await self._blocking(self.outputs.close)
                 await asyncio.gather(*(held.link.close() for held in self.links if held.link is not None))
             finally:

@@ -8,14 +8,12 @@ same.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ValidationError
-from pydantic.fields import FieldInfo
 
 from realtime.core.channel import Channel, Drop
 from realtime.core.clock import Clock
@@ -26,11 +24,11 @@ from realtime.core.lane import Lanes
 from realtime.core.metrics import StageSnapshot
 from realtime.core.nodes import SOURCE as SOURCE_PREFIX
 from realtime.core.nodes import Node
-from realtime.core.stage import Live, StageContext
+from realtime.core.stage import StageContext
 
-from .layers import sentence
 from .registry import Registry
 from .settings import Settings
+from .steering import Steering
 
 PICTURES, SOUND = "video", "sound"
 """The sources that a node can read."""
@@ -38,6 +36,7 @@ TRY_OUT_TIMEOUT_S = 300.0
 """The first picture through a fresh engine may wait for a build."""
 TRY_OUT_SIDE_PX = 256
 FILE_CAPACITY = 2
+TELLINGS_HELD = 8
 
 
 @dataclass(slots=True)
@@ -92,10 +91,10 @@ class House:
 class Wiring:
     """Build the graph of `settings` and change its settings while it runs.
 
-    `changes` are settings of the output stage laid over those of `settings`. A `live` graph forgets pictures
-    when it is late; one that is not makes `put` wait and loses none. Settings that are `held` cannot change
-    while it runs. `wrap(node, stage)` may put something in a stage's place. Raises ConfigError for a graph or
-    a value that cannot be.
+    `changes` are settings laid over those of `settings` (steering.py says how they are named). A `live` graph
+    forgets pictures when it is late; one that is not makes `put` wait and loses none. A guest cannot change
+    what names files of this machine while it runs. `wrap(node, stage)` may put something in a stage's place.
+    Raises ConfigError for a graph or a value that cannot be.
     """
 
     def __init__(
@@ -108,7 +107,7 @@ class Wiring:
         changes: Mapping[str, Any] | None = None,
         on_error: Callable[[VitascopeError], None] | None = None,
         live: bool = True,
-        held: Sequence[str] = (),
+        is_guest: bool = False,
         wrap: Callable[[str, Any], Any] = lambda node, stage: stage,
     ) -> None:
         graph = settings.graph
@@ -116,22 +115,21 @@ class Wiring:
         self._ctx = ctx
         self._name = graph.output
         self._inputs = {name: node.input for name, node in graph.nodes.items()}
-        self._config = changed(settings.stage(graph.nodes[graph.output].stage), changes or {})
-        self._held = tuple(held)
+        self._steering = Steering(settings, registry, changes or {}, is_guest=is_guest)
         self._configuring = threading.Lock()
-        nodes = []
-        for name, node in graph.nodes.items():
-            config = self._config if name == graph.output else settings.stage(node.stage)
-            nodes.append(
-                Node(
-                    name,
-                    wrap(name, registry.stage(node.stage)()),
-                    registry.spec(node.stage),
-                    config,
-                    node.input,
-                )
+        nodes = [
+            Node(
+                name,
+                wrap(name, registry.stage(node.stage)()),
+                registry.spec(node.stage),
+                self._steering.configs[name],
+                node.input,
+                node.watches,
             )
-        self._stage = next(node.stage for node in nodes if node.name == graph.output)
+            for name, node in graph.nodes.items()
+        ]
+        self._stage = next(node.stage for node in nodes if node.name == graph.main)
+        self._telling = [node.name for node in nodes if hasattr(node.spec.gives, "told")]
         gives = registry.spec(graph.nodes[graph.output].stage).gives
         if not issubclass(gives, Frame):
             raise ConfigError(
@@ -153,6 +151,10 @@ class Wiring:
     def output(self) -> Channel[Result[Any]]:
         """What the output node makes, from the first use of this on; closed with the wiring."""
         return self.subscribe()
+
+    def tellings(self) -> list[Channel[Result[Any]]]:
+        """Return a channel for each node whose values tell something that is no picture, from now on."""
+        return [self._graph.subscribe(name, TELLINGS_HELD, Drop.OLDEST) for name in self._telling]
 
     def subscribe(self, live_capacity: int = 1) -> Channel[Result[Any]]:
         """Return a channel of what the output node makes from now on, to be closed by who is done with it."""
@@ -204,26 +206,25 @@ class Wiring:
     # Settings, from any thread.
 
     def configure(self, changes: Mapping[str, Any]) -> None:
-        """Apply live settings of the output stage from the next picture on: all of them or none.
+        """Apply live settings from the next sample of their stages on: all of them or none.
 
         Raises ConfigError for a name, a value or a setting that cannot change while it runs.
         """
         with self._configuring:
-            config = changed(self._config, changes, is_running=True, held=self._held)
-            self._graph.configure(self._name, config)
-            self._config = config
+            for node, config in self._steering.change(changes).items():
+                self._graph.configure(node, config)
 
     def settings(self) -> dict[str, Any]:
-        """Return the current values of the output stage's settings."""
-        return self._config.model_dump(mode="json")
+        """Return the current values: of the main stage by name, of the others by node and name."""
+        return self._steering.values()
 
     def size_px(self) -> int | None:
-        """Return the side of the square pictures that the output stage wants; None when it takes any."""
-        size_px = getattr(self._config, "size_px", None)
-        return int(size_px) if size_px else None
+        """Return the side of the square pictures that come out; None when they may have any size."""
+        sides = (getattr(self._steering.configs[name], "size_px", None) for name in self._way())
+        return next((int(side) for side in sides if side), None)
 
     def engine(self) -> dict[str, str] | None:
-        """Return the name of what paints, and why that; None when the stage does not tell (yet)."""
+        """Return the name of what runs the main stage, and why; None when it does not tell (yet)."""
         tell = getattr(self._stage, "engine_info", None)
         info = tell() if tell is not None else None
         return {"name": str(info.name), "why": str(info.why)} if info is not None else None
@@ -260,34 +261,3 @@ class Wiring:
         while (before := self._inputs[way[-1]]) in self._inputs:
             way.append(before)
         return way
-
-
-def changed(
-    config: BaseModel, changes: Mapping[str, Any], *, is_running: bool = False, held: Sequence[str] = ()
-) -> BaseModel:
-    """Return `config` with `changes`. Raises ConfigError: a sentence, and the nearest right name.
-
-    While it runs only `Live` fields may get another value, and of them none that is `held`.
-    """
-    schema = type(config)
-    try:
-        new = schema.model_validate({**config.model_dump(), **changes})
-    except ValidationError as error:
-        raise sentence(error, schema) from error
-    fixed = [
-        name
-        for name, described in schema.model_fields.items()
-        if is_running and getattr(new, name) != getattr(config, name) and not is_live(described)
-    ]
-    if fixed:
-        verb = "applies" if len(fixed) == 1 else "apply"
-        raise ConfigError(f"{', '.join(fixed)} {verb} after restart.", hint="Start a new session with it.")
-    kept = [name for name in held if is_running and getattr(new, name) != getattr(config, name)]
-    if kept:
-        raise ConfigError(f"Only someone at the server's own machine may set {', '.join(kept)}.")
-    return new
-
-
-def is_live(described: FieldInfo) -> bool:
-    """Tell whether a config field acts between two samples."""
-    return any(mark is Live or isinstance(mark, Live) for mark in described.metadata)

@@ -16,9 +16,7 @@ from realtime.sources.pattern import PatternSource
 class InvertConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    amount: Annotated[float, Live()] = Field(
-        1.0, ge=0, le=1, description="0 keeps the picture, 1 inverts it."
-    )
+    amount: Annotated[float, Live()] = Field(1.0, ge=0, le=1, description="0 keeps it, 1 inverts it.")
 
 
 class InvertStage:

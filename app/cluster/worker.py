@@ -21,6 +21,8 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from app.steering import Steering
+
 from .pool import Address
 
 if TYPE_CHECKING:
@@ -121,8 +123,7 @@ async def news(manager: SessionManager, bodies: dict[str, dict[str, Any]]) -> As
     `bodies` are those that sessions were made from; a front that has begun anew learns them from here.
     """
     told: dict[str, dict[str, Any]] = {}
-    stage = manager.settings.graph.nodes[manager.settings.graph.output].stage
-    own = manager.settings.stage(stage).model_dump(mode="json")
+    own = Steering(manager.settings, manager.registry, {}).values()
     while True:
         running = {session.id: session for session in manager.sessions}
         for gone in told.keys() - running.keys():

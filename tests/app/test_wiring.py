@@ -100,7 +100,7 @@ def test_a_wrong_setting_is_a_sentence_and_changes_nothing(
 
 
 def test_what_is_held_stays_while_it_runs_and_the_rest_may_change(house: House) -> None:
-    wiring = wired(house, "Chooses", changes={"mask": "own.png"}, held=("mask",))
+    wiring = wired(house, "Chooses", changes={"mask": "own.png"}, is_guest=True)
     wiring.configure({"strength": 0.5, "mask": "own.png"})
     with pytest.raises(ConfigError, match="at the server's own machine may set mask"):
         wiring.configure({"strength": 0.1, "mask": "/etc/other.png"})
