@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from pydantic import BaseModel
 
 from realtime.core.errors import ModelError, SessionError
-from ui.port import EngineBadge, Vocabulary
+from ui.port import EngineBadge, Fold, Vocabulary
 
 from .registry import Registry
 from .settings import Settings
@@ -69,6 +69,19 @@ class Port:
 
     def defaults(self) -> Mapping[str, Any]:
         return self._manager.settings.stage(self._stage).model_dump(mode="json")
+
+    def folds(self) -> Sequence[Fold]:
+        settings, registry = self._manager.settings, self._manager.registry
+        return [
+            Fold(
+                name,
+                name.replace("_", " ").capitalize(),
+                registry.config(node.stage),
+                settings.stage(node.stage).model_dump(mode="json"),
+            )
+            for name, node in settings.graph.nodes.items()
+            if name != settings.graph.main
+        ]
 
     def vocabulary(self) -> Vocabulary:
         try:

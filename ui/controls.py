@@ -136,7 +136,7 @@ def make(knob: Knob) -> gr.components.Component:
         "label": knob.label,
         "info": knob.info or None,
         "value": knob.default,
-        "elem_id": f"knob-{knob.name.replace('_', '-')}",
+        "elem_id": f"knob-{knob.name.replace('_', '-').replace('.', '-')}",
         "elem_classes": ["vs-knob", f"vs-{knob.kind}"],
     }
     match knob.kind:

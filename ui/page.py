@@ -8,6 +8,7 @@ when a session starts. Events skip Gradio's queue: a knob acts on the next pictu
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -16,7 +17,7 @@ from realtime.core.errors import VitascopeError
 
 from . import panels
 from .controls import Knob, knobs, make
-from .port import StudioPort
+from .port import Fold, StudioPort
 from .theme import theme
 from .words import read, with_look, with_mood, with_strength
 
@@ -100,6 +101,8 @@ class _Console:
         if rest:
             with gr.Accordion("More settings", open=False, elem_id="vs-more"):
                 self._lay_out_groups(rest)
+        for fold in port.folds():
+            self._lay_out_fold(fold)
         if prompt is not None and not self._vocabulary.is_open:
             with gr.Accordion("Words it knows", open=False, elem_id="vs-known"):
                 words = panels.vocabulary_panel(self._vocabulary)
@@ -157,11 +160,22 @@ class _Console:
             if not knob.group:
                 self._lay_out_knob(knob)
         for group in dict.fromkeys(knob.group for knob in rest if knob.group):
-            fold = f"vs-group-{group.lower().replace(' ', '-')}"
-            with gr.Accordion(group, open=False, elem_id=fold, elem_classes=["vs-group"]):
+            fold = group.lower().replace(" ", "-")
+            with gr.Accordion(group, open=False, elem_id=f"vs-group-{fold}", elem_classes=["vs-group"]):
                 for knob in rest:
                     if knob.group == group:
                         self._lay_out_knob(knob)
+
+    def _lay_out_fold(self, fold: Fold) -> None:
+        """Lay out the settings of another node; their names begin with the node's."""
+        described = [
+            replace(knob, name=f"{fold.node}.{knob.name}") for knob in knobs(fold.schema, fold.defaults)
+        ]
+        if not described:
+            return
+        self._knobs |= {knob.name: knob for knob in described}
+        with gr.Accordion(fold.title, open=False, elem_id=f"vs-fold-{fold.node}", elem_classes=["vs-group"]):
+            self._lay_out_groups(described)
 
     def _lay_out_knob(self, knob: Knob) -> None:
         if knob.name == "seed":

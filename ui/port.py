@@ -25,6 +25,8 @@ and hears these events over the data channel "control" or the WebSocket, one JSO
     {"type": "ready", "engine"?: {"name", "why"}}          from now on pictures come
     {"type": "stats", "age_p95_ms", "fps", "repeated"?, "dropped", "wait_ms"?, ...}    twice a second
     {"type": "recording", "on": bool, "name"}              a recording runs, or has ended
+    {"type": "seen", "detector", "things": [{"id", "name", "score", "box", "velocity"}], ...}    what is where
+    {"type": "result", "node", "what", "says", ...}        something began or ended: a person came in
     {"type": "notice", "message", "hint"?}                 worth a line under the picture
     {"type": "error", "message", "hint", "kind", "permanent"?: bool}    a card; over the picture if permanent
 
@@ -36,7 +38,7 @@ track of the same stream as the pictures, both ways.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -100,6 +102,17 @@ def _look(item: Mapping[str, Any], folder: Path) -> Look:
 
 
 @dataclass(frozen=True, slots=True)
+class Fold:
+    """Describe the settings of a node beside the main one: a fold of the page."""
+
+    node: str
+    """What their names begin with, before a dot."""
+    title: str
+    schema: type[BaseModel]
+    defaults: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class EngineBadge:
     """Say which back end paints, and why that one."""
 
@@ -115,6 +128,9 @@ class StudioPort(Protocol):
 
     def defaults(self) -> Mapping[str, Any]:
         """Return the values that a new session starts with, by field name."""
+
+    def folds(self) -> Sequence[Fold]:
+        """Return the settings of the other nodes of the graph, in the order of the page."""
 
     def vocabulary(self) -> Vocabulary:
         """Return the words that the painter understands."""

@@ -12,8 +12,8 @@ from app.bodies import FromPattern
 from app.manager import SessionManager
 from app.port import Port, looks_of
 from app.registry import Registry
-from app.visitors import Visitor, visiting
 from app.steering import is_live
+from app.visitors import Visitor, visiting
 from realtime.core.errors import ConfigError, ModelError, SessionError
 from tests.app import stages
 from ui.port import EngineBadge

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -26,7 +26,7 @@ from realtime.link import Ends
 from realtime.sources.pattern import PatternSource
 from realtime.webrtc.peer import Peer
 from ui.page import mount
-from ui.port import EngineBadge, Look, Vocabulary
+from ui.port import EngineBadge, Fold, Look, Vocabulary
 
 SIDE_PX = 256
 BADGE = EngineBadge("openvino, fp32", "TensorRT was refused: there is no NVIDIA GPU. OpenVINO came next.")
@@ -78,6 +78,7 @@ class StudioPort:
         self.words = words or vocabulary()
         self.configured: list[tuple[str, dict[str, Any]]] = []
         self.refuse: VitascopeError | None = None
+        self.beside: list[Fold] = []
         self._news = threading.Condition()
 
     def schema(self) -> type[BaseModel]:
@@ -85,6 +86,9 @@ class StudioPort:
 
     def defaults(self) -> Mapping[str, Any]:
         return Settings().model_dump()
+
+    def folds(self) -> Sequence[Fold]:
+        return self.beside
 
     def vocabulary(self) -> Vocabulary:
         return self.words

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from fastapi import FastAPI
@@ -10,10 +10,11 @@ from fastapi.testclient import TestClient
 from pydantic import BaseModel, Field
 
 from pipelines.diffusion.config import PaintConfig
+from realtime.core.stage import Live
 from tests.ui.studio import StudioPort, vocabulary
 from ui import panels
 from ui.page import MAIN_KNOBS, build, mount
-from ui.port import Vocabulary
+from ui.port import Fold, Vocabulary
 
 ELSEWHERE = re.compile(r"""(?:https?:)?//(?!www\.w3\.org/)[a-z0-9-]+\.[a-z]{2,}""", re.IGNORECASE)
 
@@ -171,6 +172,28 @@ def test_what_takes_no_words_has_a_page_without_a_box_for_them() -> None:
     found = ids(build(SilentPort()))
     assert "vs-prompt" not in found
     assert found["knob-strength"].value == 0.5
+
+
+class Eye(BaseModel):
+    share: Annotated[float, Live()] = Field(0.2, ge=0, le=1, description="How much of a core it takes.")
+    detector: str = Field("auto", description="What finds things.")
+
+
+def test_the_other_nodes_have_a_fold_each_and_their_knobs_reach_the_session_by_node() -> None:
+    port = StudioPort()
+    port.beside = [Fold("detect", "Detect", Eye, {"share": 0.3, "detector": "faces"})]
+    page = build(port)
+    found = ids(page)
+    assert found["vs-fold-detect"].label == "Detect"
+    assert found["knob-detect-share"].value == 0.3
+    assert found["knob-detect-detector"].value == "faces"
+    turned = [one for one in page.fns.values() if found["knob-detect-share"] in one.inputs and one.fn]
+    assert turned[0].fn("s1", 0.4) == ""
+    assert port.configured == [("s1", {"detect.share": 0.4})]
+    begun = next(one for one in turned if len(one.inputs) > 2)
+    values = [None if block is not found["knob-detect-share"] else 0.1 for block in begun.inputs[1:]]
+    assert begun.fn("s1", *values) == ""
+    assert port.configured[-1] == ("s1", {"detect.share": 0.1})
 
 
 def test_the_page_does_not_keep_the_processor_awake(monkeypatch: pytest.MonkeyPatch) -> None:

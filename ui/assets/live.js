@@ -23,6 +23,7 @@ const settings = {};
 const root = element.querySelector(".vs-live");
 const view = new Screen(root, (action) => ACTIONS[action]());
 const sound = new Sound(view);
+const seen = new Seen(root);
 const gauge = new Gauge(root.querySelector(".vs-gauge"));
 const picker = root.querySelector(".vs-file");
 const address = root.querySelector(".vs-url");
@@ -58,6 +59,7 @@ function letGo() {
   if (tape) recorded({ on: false, name: "" });
   view.freeze();
   gauge.clear();
+  seen.clear();
   page.stats = {};
   page.path = "";
   page.session = props.value = "";
@@ -161,6 +163,10 @@ function hear(event) {
     showIfPlaying();
   } else if (event.type === "stats") {
     gauge.show(Object.assign(page.stats, event));
+  } else if (event.type === "seen") {
+    seen.show((page.seen = event));
+  } else if (event.type === "result") {
+    seen.happened(event);
   } else if (event.type === "recording") {
     recorded(event);
   } else if (event.type === "notice") {
