@@ -71,7 +71,8 @@ def build(port: StudioPort) -> gr.Blocks:
         with gr.Row(elem_id="vs-shell"):
             with gr.Column(elem_id="vs-stage"):
                 source = panels.source_chooser()
-                live = panels.live_view(port.engine())
+                doing = "repainted" if "prompt" in port.schema().model_fields else "watched"
+                live = panels.live_view(port.engine(), doing)
             with gr.Column(elem_id="vs-console"):
                 _Console(port, live)
         source.change(None, source, js="(kind) => window.vitascope?.choose(kind)", **_DIRECT)

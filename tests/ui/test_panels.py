@@ -83,7 +83,7 @@ def test_chips_begin_with_none() -> None:
 
 def test_engine_is_handed_to_the_script_as_json() -> None:
     badge = EngineBadge('open"vino', "because </script>\nof that")
-    first = str(panels.live_view(badge).js_on_load).splitlines()[0]
+    first = str(panels.live_view(badge, "repainted").js_on_load).splitlines()[0]
     assert json.loads(first.removeprefix("const ENGINE = ").removesuffix(";")) == {
         "name": badge.name,
         "why": badge.why,

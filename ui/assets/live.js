@@ -2,8 +2,8 @@
 // `window.vitascope` is what Gradio's events, the browser's tests and a curious person may use.
 const SETTLE_MS = 400; // typing that has paused this long is meant
 const IDLE = {
-  webrtc: ["Your camera, repainted as you move.", "The picture goes to this server and nowhere else."],
-  file: ["A video file, repainted as it plays.", "Choose one, or drop it here."],
+  webrtc: [`Your camera, ${DOING} as you move.`, "The picture goes to this server and nowhere else."],
+  file: [`A video file, ${DOING} as it plays.`, "Choose one, or drop it here."],
   url: ["A network stream: a camera, HLS or RTMP.", "Write its address. The server reads it, not your browser."],
   pattern: ["A moving test picture, made by the server.", "Needs no camera."],
 };
