@@ -1,12 +1,14 @@
 """Two sessions for half an hour: does age, memory, or anything else grow?
 
 The server and each client have a process of their own. The last tenth is held against the first, in which
-caches fill.
+caches fill; what goes on growing shows in the second half. The slope of the age is Theil and Sen's, over the
+medians of short spells: what a machine does besides moves it less than a mean.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import threading
 from contextlib import ExitStack
 from typing import Any
@@ -40,6 +42,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         "age_ms_p95_early": round(quantile(early_ms, 0.95), 1),
         "age_ms_p95_late": round(quantile(late_ms, 0.95), 1),
         "fps": round(median([one.fps for one in seen]), 1),
+        "age_slope_ms_an_hour": round(median([slope_an_hour(one) for one in seen]), 2),
         "longest_gap_ms": round(max(one.longest_gap_ms() for one in seen)),
         **books.figures(),
     }  # fmt: skip
@@ -54,6 +57,18 @@ def ages(seen: Seen, part: str) -> list[float]:
     if part == "early":
         return [age for at, age in pairs if at < edge_s]
     return [age for at, age in pairs if at > seen.seconds - edge_s]
+
+
+def slope_an_hour(seen: Seen, spells: int = 30) -> float:
+    """Return by how many ms the age of pictures grows in an hour."""
+    edges = [k * seen.seconds / spells for k in range(spells + 1)]
+    points = []
+    for begin, end in itertools.pairwise(edges):
+        ages_ms = [age for at, age in zip(seen.at_s, seen.ages_ms, strict=True) if begin <= at < end]
+        if ages_ms:
+            points.append((begin, median(ages_ms)))
+    slopes = [(b - a) / (t - s) for (s, a), (t, b) in itertools.combinations(points, 2)]
+    return 3600 * median(slopes) if slopes else 0.0
 
 
 class Books:
@@ -79,7 +94,11 @@ class Books:
             values = [row[at] for row in self._rows]
             found[f"{name}_early"] = round(median(values[:count]), 1)
             found[f"{name}_late"] = round(median(values[-count:]), 1)
+        memory = [row[0] for row in self._rows]
+        tenths = [median(memory[k : k + count]) for k in range(0, len(memory) - count + 1, count)]
+        found["memory_mb_tenths"] = [round(one) for one in tenths]
         found["memory_growth"] = round(found["memory_mb_late"] / found["memory_mb_early"] - 1, 4)
+        found["memory_growth_second_half"] = round(tenths[-1] / tenths[len(tenths) // 2] - 1, 4)
         return found
 
     def _run(self) -> None:
