@@ -62,18 +62,19 @@ def test_a_way_through_a_zone() -> None:
 
 @quick
 @given(
-    noise=st.lists(st.floats(-0.0099, 0.0099), min_size=90, max_size=90),
+    seed=st.integers(0, 2**32 - 1),
     rest=st.integers(0, 30),
     where=st.sampled_from([0.3, 0.7]),
     settle_ms=st.sampled_from([0, 250]),
 )
 def test_noise_within_the_border_says_nothing_twice(
-    noise: list[float], rest: int, where: float, settle_ms: float
+    seed: int, rest: int, where: float, settle_ms: float
 ) -> None:
     way = [*np.linspace(0, 1, 60)]
     near = int(np.argmin(np.abs(np.array(way) - where)))
     way[near:near] = [where] * rest  # it stands right on the border
-    steps = [at((x + shake, 0.5)) for x, shake in zip(way, noise, strict=False)]
+    noise = np.random.default_rng(seed).uniform(-0.0099, 0.0099, len(way))
+    steps = [at((x + shake, 0.5)) for x, shake in zip(way, noise, strict=True)]
     watch = watching(zones=[DOOR], watch_border=0.01, settle_ms=settle_ms)
     assert whats(walked(watch, steps)) == ["entered", "left"]
 
@@ -140,12 +141,12 @@ def test_a_thing_at_the_corner_of_a_bent_zone() -> None:
 @quick
 @given(
     turns=st.lists(st.sampled_from([0.1, 0.9]), min_size=1, max_size=6),
-    noise=st.lists(st.floats(-0.0095, 0.0095), min_size=400, max_size=400),
+    seed=st.integers(0, 2**32 - 1),
     heights=st.lists(st.floats(0.3, 0.7), min_size=7, max_size=7),
     settle_ms=st.sampled_from([0, 250]),
 )
 def test_a_line_counts_the_truth(
-    turns: list[float], noise: list[float], heights: list[float], settle_ms: float
+    turns: list[float], seed: int, heights: list[float], settle_ms: float
 ) -> None:
     way, here = [], (0.1, heights[0])
     for goal_x, goal_y in zip(turns, heights[1:], strict=False):
@@ -153,7 +154,8 @@ def test_a_line_counts_the_truth(
         stop = [(0.5, (here[1] + goal_y) / 2)] * 10 if goal_x != here[0] else []  # upon the line itself
         way += path[:10] + stop + path[10:] + [(goal_x, goal_y)] * 10
         here = (goal_x, goal_y)
-    steps = [at((x + shake, y)) for (x, y), shake in zip(way, noise, strict=False)]
+    noise = np.random.default_rng(seed).uniform(-0.0095, 0.0095, len(way))
+    steps = [at((x + shake, y)) for (x, y), shake in zip(way, noise, strict=True)]
     places = [0.1, *turns]
     right_to_left = sum(a > b for a, b in pairwise(places))
     left_to_right = sum(a < b for a, b in pairwise(places))
