@@ -18,6 +18,8 @@ from realtime.core.frame import Stamp
 
 Boxes = npt.NDArray[np.float32]
 """(N, 4): left, top, right, bottom, as shares of width and height."""
+Points = npt.NDArray[np.float32]
+"""(N, 2): x and y, as shares of width and height."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,6 +67,20 @@ class Motion(Protocol):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Place:
+    """Hold an area or a line that is watched, and what came of it so far."""
+
+    name: str
+    points_K2: Points
+    """The corners of an area; the two ends of a line, in its own direction."""
+    is_line: bool = False
+    inside: int = 0
+    """How many things an area holds."""
+    counts: Mapping[str, int] = field(default_factory=dict)
+    """How many things crossed a line, by direction."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Scene:
     """Hold what was seen in one picture: what stages that draw, count and answer look at."""
 
@@ -79,6 +95,8 @@ class Scene:
     """What began or ended with this picture, such as a person coming into a zone: objects with "what"."""
     figures: Mapping[str, float] = field(default_factory=dict)
     """What the detector cost, names ending in their unit."""
+    places: tuple[Place, ...] = ()
+    """What is watched in the picture."""
 
     def at(self, when_ns: int) -> Things:
         """Return where the things are at that time."""
@@ -112,12 +130,24 @@ def in_view(things: Things, seen_px: tuple[int, int], shown_px: tuple[int, int])
 
     Both sizes are (width, height). Things outside the part lie outside 0 to 1.
     """
-    seen, shown = seen_px[0] / seen_px[1], shown_px[0] / shown_px[1]
-    if abs(seen / shown - 1) < 0.01:  # a pixel of rounding
+    kept = shares_kept(seen_px, shown_px)
+    if (kept == 1).all():
         return things
-    kept = np.array([min(shown / seen, 1.0), min(seen / shown, 1.0)], np.float32)
     boxes = (things.xyxy_N4 - 0.5) / np.tile(kept, 2) + 0.5
     return replace(things, xyxy_N4=boxes.astype(np.float32), velocity_N2=things.velocity_N2 / kept)
+
+
+def points_in_view(points_N2: Points, seen_px: tuple[int, int], shown_px: tuple[int, int]) -> Points:
+    """Return points as `in_view` does boxes."""
+    return np.asarray((points_N2 - 0.5) / shares_kept(seen_px, shown_px) + 0.5, np.float32)
+
+
+def shares_kept(seen_px: tuple[int, int], shown_px: tuple[int, int]) -> Points:
+    """Return which shares of the seen picture's width and height the largest centred part of it has, (2,)."""
+    seen, shown = seen_px[0] / seen_px[1], shown_px[0] / shown_px[1]
+    if abs(seen / shown - 1) < 0.01:  # a pixel of rounding
+        return np.ones(2, np.float32)
+    return np.array([min(shown / seen, 1.0), min(seen / shown, 1.0)], np.float32)
 
 
 def nothing(at_ns: int, names: tuple[str, ...] = ()) -> Things:
