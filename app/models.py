@@ -75,7 +75,7 @@ def _fetch(catalog: dict[str, Any], ids: Sequence[str]) -> int:
         raise ConfigError("Which model?", hint="python -m app models list shows them.")
     for one in ids:
         entry = catalog[one]
-        print(f"{one}: {size(entry.bytes)}, {entry.licence}", file=sys.stderr)
+        print(f"{one}: {size(max(entry.bytes, entry.download_bytes))}, {entry.licence}", file=sys.stderr)
         fetch(one, lambda sentence: print(f"  {sentence}", file=sys.stderr))
         print(f"{one} is here: {locate(one)}")
     return 0

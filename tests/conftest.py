@@ -8,15 +8,38 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+_PERSONS = os.environ.get("VITASCOPE_CACHE_DIR")
 _CACHE = Path(tempfile.mkdtemp(prefix="vitascope-tests-"))
 os.environ["VITASCOPE_CACHE_DIR"] = str(_CACHE)
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+@pytest.fixture
+def fetched(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
+    """Return a function that brings a catalog model from this person's store to the tests', or skips."""
+    from pipelines.engines.key import cache_folder
+
+    def fetch(model: str) -> Path:
+        with monkeypatch.context() as patch:
+            patch.delenv("VITASCOPE_CACHE_DIR")
+            if _PERSONS:
+                patch.setenv("VITASCOPE_CACHE_DIR", _PERSONS)
+            here = cache_folder() / "models" / model
+        if not here.is_dir():
+            pytest.skip(f"{model} is not on this machine: python -m app models fetch {model}")
+        place = _CACHE / "models" / model
+        if not place.is_dir():
+            shutil.copytree(here, place)
+        return place
+
+    return fetch
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -61,6 +61,9 @@ class Network:
     shown: Callable[[torch.Tensor], torch.Tensor] | None = None
     """Turns its first output to what a person sees, e.g. by decoding a latent: there int8 is judged. None
     where the output is that itself."""
+    threads: int | None = None
+    """How many threads it is run with on a CPU, where the back end can be told (torch cannot, for one network
+    alone); None for all that may be used. A small network costs others less on one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -258,7 +258,7 @@ def build(
         network,
         precision,
         device,
-        threads=threads or cost.usable_threads(),
+        threads=threads or network.threads or cost.usable_threads(),
         shelf=shelf,
         report=report,
         exporter=exporter,

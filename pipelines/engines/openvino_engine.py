@@ -192,7 +192,9 @@ def build(
         )
     if shelf is None and network.digest and bytes_of(network) <= CACHED_BYTES:
         shelf = default_shelf()
-    return OpenVinoEngine(network, precision, shelf, threads or cost.usable_threads(), report)
+    return OpenVinoEngine(
+        network, precision, shelf, threads or network.threads or cost.usable_threads(), report
+    )
 
 
 def bytes_of(network: Network) -> int:

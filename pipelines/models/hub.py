@@ -70,11 +70,14 @@ def is_offline() -> bool:
 
 
 def cached(repo: str) -> Path | None:
-    """Return a diffusers model that lies in huggingface_hub's own cache; None without one."""
+    """Return a model that lies in huggingface_hub's own cache, of diffusers or transformers; None without."""
     from huggingface_hub import try_to_load_from_cache
 
-    found = try_to_load_from_cache(repo, "unet/config.json")
-    return Path(found).parents[1] if isinstance(found, str) else None
+    for config in ("unet/config.json", "config.json"):
+        found = try_to_load_from_cache(repo, config)
+        if isinstance(found, str):
+            return Path(found).parents[config.count("/")]
+    return None
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from realtime.core.errors import ModelCorrupt, ModelError, ModelMissing
 from .catalog import Entry, entries
 from .checksums import differing, files_of, sum_of, write_checksums
 from .hub import HuggingFaceHub, Remote, cached
+from .packages import REMOTES
 
 __all__ = ["digest", "fetch", "locate", "models_folder", "verify", "write_checksums"]
 
@@ -70,7 +71,9 @@ def fetch(model: str, report: Report, force: bool = False, *, remote: Remote | N
         return place
     part = place.with_name(f".{entry.id}.part")
     _make_room(part, entry)
-    _download(entry, part, remote or HuggingFaceHub(), report)
+    if entry.download_bytes:
+        report(f"Fetching {entry.repo}, {entry.download_bytes / 1e6:.0f} MB, of which the model is a part.")
+    _download(entry, part, remote or REMOTES.get(entry.kind, HuggingFaceHub)(), report)
     shutil.rmtree(part / ".cache", ignore_errors=True)  # where huggingface_hub keeps half a file
     if entry.extra:
         (part / "vitascope.json").write_text(json.dumps(entry.extra, indent=1) + "\n", encoding="utf-8")
@@ -117,7 +120,9 @@ def _place(entry: Entry) -> Path:
         return folder
     if entry.is_embedded:
         raise ModelMissing(f"{entry.title} should lie in {folder}.", hint="Get the checkout's files again.")
-    hint = f"`{_command(entry)}` downloads it: {entry.bytes / 1e9:.1f} GB, licence {entry.licence}."
+    volume = max(entry.bytes, entry.download_bytes)
+    size = f"{volume / 1e9:.1f} GB" if volume >= 1e9 else f"{volume / 1e6:.0f} MB"
+    hint = f"`{_command(entry)}` downloads it: {size}, licence {entry.licence}."
     raise ModelMissing(f"{entry.title} is not on this machine.", hint=hint)
 
 
@@ -137,7 +142,7 @@ def _from_hub(repo: str) -> Path:
 
 
 def _unknown(model: str) -> ModelError:
-    known = [entry.id for entry in entries().values() if not entry.is_part]
+    known = [entry.id for entry in entries().values() if not entry.is_part and entry.does == "paint"]
     near = difflib.get_close_matches(model, entries(), n=1, cutoff=0.5)
     hint = (
         f'Did you mean "{near[0]}"?'

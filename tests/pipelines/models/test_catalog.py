@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines.models.catalog import CATALOG, entries, read
+from pipelines.models.catalog import CATALOG, PACKAGES, entries, read
 from realtime.core.errors import ConfigError
 
 ENTRY = """
@@ -24,8 +24,9 @@ def test_every_entry_says_what_a_person_needs_to_know():
         assert entry.licence
         assert entry.says.endswith(".")
         assert entry.needs.endswith(".")
-        assert entry.bytes > 500_000
-        assert entry.is_embedded or entry.licence_url.startswith("https://huggingface.co/")
+        assert entry.bytes > (500_000 if entry.kind in ("embedded", "hub") else 200_000)
+        home = "https://huggingface.co/" if entry.kind == "hub" else "https://github.com/"
+        assert entry.is_embedded or entry.licence_url.startswith(home)
 
 
 def test_the_default_model_comes_along():
@@ -38,7 +39,7 @@ def test_the_default_model_comes_along():
 
 def test_what_is_fetched_has_all_that_the_loader_reads():
     for entry in entries().values():
-        if entry.is_embedded or entry.is_part:
+        if entry.is_embedded or entry.is_part or entry.does == "see":
             continue
         paths = [file.path for file in entry.files]
         folders = {path.split("/")[0] for path in paths} | {part.into for part in entry.include}
@@ -49,6 +50,15 @@ def test_what_is_fetched_has_all_that_the_loader_reads():
         for lora in entry.extra.get("loras", ()):
             assert lora["file"].split("/")[0] in folders
         assert entry.bytes > 2e9
+
+
+def test_a_package_has_its_version_and_the_digests_of_its_files():
+    packed = [entry for entry in entries().values() if entry.kind in PACKAGES]
+    assert {entry.kind for entry in packed} == set(PACKAGES)
+    for entry in packed:
+        assert entry.does == "see"
+        assert entry.download_bytes > entry.bytes
+        assert all(file.sha256 for file in entry.files)
 
 
 def test_sizes_of_what_is_included_count():
@@ -63,6 +73,10 @@ def test_sizes_of_what_is_included_count():
         (('licence = "MIT"\n', ""), "at one.licence: Field required"),
         (("needs", "wants"), "at one.needs"),
         (("hub:someone/one", "http://x"), "at one.source"),
+        (("hub:someone/one", "npm:one"), "at one.source"),
+        (("hub:someone/one", "wheel:one>=2"), "at one.source"),
+        (("hub:someone/one", "npm:@a/one@1.2.3"), "has its sha256"),
+        (("hub:someone/one", "wheel:one==1.2"), "has its sha256"),
         (('path = "config.json"', 'path = "../config.json"'), "plain path"),
         (('path = "config.json"', 'path = "/etc/passwd"'), "plain path"),
         (("bytes = 10", "bytes = -1"), "bytes"),

@@ -1,0 +1,101 @@
+"""BlazeFace: how its answer is read, and what it sees on a photo where its weights are here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from perception.detectors.base import Detector
+from perception.detectors.blazeface import BlazeFace, anchors, faces, load_blazeface
+from realtime.core.errors import ModelCorrupt, ModelMissing
+
+SIDE = 128
+
+
+def alone(key: str, make: Callable[[], object]) -> object:
+    return make()
+
+
+def test_anchors_are_two_on_the_fine_grid_and_six_on_the_coarse() -> None:
+    found = anchors()
+    assert found.shape == (896, 2)
+    np.testing.assert_allclose(found[:4] * SIDE, [[4, 4], [4, 4], [12, 4], [12, 4]])
+    np.testing.assert_allclose(found[512:519] * SIDE, [[8, 8]] * 6 + [[24, 8]])
+    np.testing.assert_allclose(found[-1] * SIDE, [120, 120])
+
+
+def answer(**said: tuple[float, list[float]]) -> tuple[np.ndarray, np.ndarray]:
+    """Return an answer in which anchors, by number, say a logit and middle, width and height."""
+    places, logits = np.zeros((896, 16), np.float32), np.full(896, -100.0, np.float32)
+    for name, (logit, numbers) in said.items():
+        places[int(name[1:]), :4], logits[int(name[1:])] = numbers, logit
+    return places, logits
+
+
+def test_boxes_are_told_from_their_anchors() -> None:
+    places, logits = answer(a0=(2.0, [10, 20, 8, 6]), a895=(0.0, [-20, -30, 10, 40]), a5=(-3, [0, 0, 9, 9]))
+    boxes, scores = faces(places, logits, anchors(), SIDE, 0.3)
+    np.testing.assert_allclose(boxes, [[10, 21, 18, 27], [95, 70, 105, 110]], atol=1e-4)
+    np.testing.assert_allclose(scores, [1 / (1 + np.exp(-2.0)), 0.5], atol=1e-6)
+
+
+def test_boxes_on_one_another_become_their_mean() -> None:
+    places, logits = answer(
+        a0=(1.0, [20, 20, 20, 20]), a1=(0.0, [24, 20, 20, 20]), a500=(3.0, [0, 0, 10, 10])
+    )
+    boxes, scores = faces(places, logits, anchors(), SIDE, 0.3)
+    assert len(boxes) == 2
+    first, second = 1 / (1 + np.exp(-1.0)), 0.5
+    moved = 4 * second / (first + second)
+    np.testing.assert_allclose(boxes[1], [14 + moved, 14, 34 + moved, 34], atol=1e-4)
+    assert scores[1] == pytest.approx(first)
+
+
+def test_without_its_weights_it_says_how_to_get_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("VITASCOPE_CACHE_DIR", str(tmp_path))
+    with pytest.raises(ModelMissing, match="BlazeFace is not on this machine") as caught:
+        load_blazeface(alone, "auto", print)
+    assert "python -m app models fetch blazeface" in caught.value.hint
+
+
+def test_a_torn_file_in_its_place_is_refused(tmp_path: Path) -> None:
+    from perception.nets.blazeface import FILE, blazeface_network
+
+    (tmp_path / FILE).parent.mkdir(parents=True)
+    (tmp_path / FILE).write_bytes(b"\x1c\0\0\0TFL3")
+    with pytest.raises(ModelCorrupt, match="no network that can be read"):
+        blazeface_network(tmp_path)
+
+
+@pytest.fixture
+def detector(fetched: Callable[[str], Path]) -> BlazeFace:
+    fetched("blazeface")
+    return load_blazeface(alone, "openvino", lambda sentence: None, precision="fp32")
+
+
+def test_it_finds_the_astronauts_face(detector: Detector) -> None:
+    from skimage import data
+
+    found = detector.detect(data.astronaut(), 0, least_score=0.5, most=20)
+    assert found.names == ("face",)
+    assert found.scores_N == pytest.approx([0.9226], abs=0.002)  # what LiteRT says of the same file
+    np.testing.assert_allclose(found.xyxy_N4, [[0.348, 0.158, 0.532, 0.342]], atol=0.004)
+
+
+def test_a_face_is_found_where_it_is_in_a_wide_picture(detector: Detector) -> None:
+    from skimage import data
+
+    wide = np.zeros((256, 400, 3), np.uint8)
+    wide[:, 144:] = data.astronaut()[::2, ::2]
+    (box,) = detector.detect(wide, 0, least_score=0.5, most=20).xyxy_N4
+    np.testing.assert_allclose(box, [0.583, 0.158, 0.7, 0.342], atol=0.05)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 900), (33, 57), (1080, 1920)])
+def test_black_pictures_of_any_size_are_calm(detector: Detector, size: tuple[int, int]) -> None:
+    found = detector.detect(np.zeros((*size, 3), np.uint8), 0, least_score=0.4, most=20)
+    assert len(found) == 0
+    assert found.xyxy_N4.shape == (0, 4)
