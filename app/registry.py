@@ -21,6 +21,7 @@ STAGES: Mapping[str, str] = {
     "depth": "pipelines.maps.depth:DepthStage",
     "pose": "pipelines.maps.pose:PoseStage",
     "mask": "pipelines.maps.mask:MaskStage",
+    "detect": "perception.detect:DetectStage",
     "overlay": "perception.overlay.stage:OverlayStage",
     "mirror": "pipelines.mirror:MirrorStage",
 }
