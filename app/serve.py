@@ -58,7 +58,7 @@ def banner(read: Read) -> str:
     """Return the lines that are printed at the start."""
     settings = read.settings
     graph = settings.graph
-    config = settings.stage(graph.nodes[graph.output].stage)
+    config = settings.stage(graph.nodes[graph.main].stage)
     engine = getattr(config, "engine", None) or "the stage's own"
     why = "the best that this machine has; the page names it once it runs" if engine == "auto" else "as asked"
     places = ["defaults"] + [

@@ -100,7 +100,9 @@ class _Console:
             for knob in shown:
                 self._lay_out_knob(knob)
         if rest:
-            with gr.Accordion("More settings", open=False, elem_id="vs-more"):
+            is_all_there_is = not shown and prompt is None
+            title = "Settings" if is_all_there_is else "More settings"
+            with gr.Accordion(title, open=is_all_there_is, elem_id="vs-more"):
                 self._lay_out_groups(rest)
         for fold in port.folds():
             self._lay_out_fold(fold)
