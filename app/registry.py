@@ -22,6 +22,7 @@ STAGES: Mapping[str, str] = {
     "pose": "pipelines.maps.pose:PoseStage",
     "mask": "pipelines.maps.mask:MaskStage",
     "overlay": "perception.overlay.stage:OverlayStage",
+    "cover": "perception.cover.stage:CoverStage",
     "mirror": "pipelines.mirror:MirrorStage",
 }
 
