@@ -23,6 +23,7 @@ STAGES: Mapping[str, str] = {
     "mask": "pipelines.maps.mask:MaskStage",
     "detect": "perception.detect:DetectStage",
     "overlay": "perception.overlay.stage:OverlayStage",
+    "cover": "perception.cover.stage:CoverStage",
     "mirror": "pipelines.mirror:MirrorStage",
 }
 

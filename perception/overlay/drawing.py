@@ -19,7 +19,7 @@ from .strokes import Floats, draw_area, draw_line, draw_trail, overlaps
 Pixels = npt.NDArray[np.uint8]
 SMALLEST_WITH_WORDS_PX = 64
 """A picture with a shorter side bears no words."""
-TRAIL_POINTS = 64
+TRAIL_POINTS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Drawing:
                 counts = tuple(f"{name} {count}" for name, count in place.counts.items())
                 more = counts if place.is_line else (str(place.inside),)
                 made = label(place.name, more, colour, self._sizes.text)
-                spot = at.mean(0) if place.is_line else at[at[:, 1].argmin()]
+                spot = at[0] if place.is_line else at[at[:, 1].argmin()]
                 self._lay(made, float(spot[0]) + 3, float(spot[1]) + 3)
 
     def trails(self, trails: Mapping[int, Floats], things: Things) -> None:

@@ -6,6 +6,7 @@ A place x of a picture is x times its width; the middle of pixel k is k + 0.5. L
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import cv2
@@ -17,6 +18,8 @@ from .colours import INK, Colour
 Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 SHIFT = 4
+SHADES = 8
+"""Parts of a trail, each fainter than the next."""
 FAR_PX = 16_384.0
 """No line is drawn from further outside."""
 
@@ -47,9 +50,10 @@ def draw_trail(picture_HW3: Pixels, points_K2: Floats, colour: Colour, width_px:
     part, left, top = found
     opacity: Any = np.zeros(part.shape[:2], np.uint8)
     placed = fixed(points_K2 - np.array([left, top], np.float32))
-    for k in range(1, len(placed)):
-        level = round(230 * (k / (len(placed) - 1)) ** 1.5)
-        cv2.line(opacity, placed[k - 1], placed[k], level, max(round(width_px), 1), cv2.LINE_AA, SHIFT)
+    width, ends = max(round(width_px), 1), np.linspace(0, len(placed) - 1, SHADES + 1).round().astype(int)
+    for k, (begin, end) in enumerate(pairwise(ends.tolist()), 1):
+        level = round(230 * (k / SHADES) ** 1.5)
+        cv2.polylines(opacity, [placed[begin : end + 1]], False, level, width, cv2.LINE_AA, SHIFT)
     mix(part, colour, opacity)
 
 

@@ -157,12 +157,11 @@ class Lane:
             return
         seat.switch_off()
         _caught(seat.stage.reset)
-        passes = seat.spec.gives is seat.spec.takes
         self._tell(
             seat,
             StageError(
                 f"{seat.name} failed {seat.errors_in_row} times in a row and was switched off; "
-                f"{'what comes in passes through unchanged' if passes else 'it gives nothing now'}. "
+                f"{'what comes in passes through unchanged' if seat.passes else 'it gives nothing now'}. "
                 f"The last error: {error.message}",
                 stage=seat.name,
                 stamp=error.stamp,

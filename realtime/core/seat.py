@@ -117,6 +117,11 @@ class Seat:
     # What the lane asks.
 
     @property
+    def passes(self) -> bool:
+        """Whether samples pass through once its stage is switched off."""
+        return self.spec.passes_when_off and self.spec.gives is self.spec.takes
+
+    @property
     def is_stuck(self) -> bool:
         """Whether results wait for room in a WAIT channel."""
         return any(outlet.is_stuck for outlet in self._outlets)
@@ -221,9 +226,9 @@ class Seat:
         self._settle(set(self._owed))
 
     def pass_through(self, sample: Any | None) -> None:
-        """Bring the sample on as its own result where the types allow it."""
+        """Bring the sample on as its own result where the stage and the types allow it."""
         self._settle(set())
-        if sample is not None and self.spec.gives is self.spec.takes:
+        if sample is not None and self.passes:
             self._bring(Result(sample.stamp, self.name, sample, 0.0, note=PASSED_THROUGH))
 
     def flush(self) -> None:

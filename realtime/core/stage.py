@@ -50,6 +50,9 @@ class StageSpec:
     files: tuple[str, ...] = ()
     """Further config fields that may name files or folders of this machine: a client elsewhere may not set
     them."""
+    passes_when_off: bool = True
+    """Whether samples pass through once the stage was switched off after too many errors, where the types
+    allow it; False for a stage that hides something."""
 
 
 @dataclass(frozen=True, slots=True)

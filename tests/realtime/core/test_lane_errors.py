@@ -1,6 +1,7 @@
 """What goes wrong in a stage is counted, logged once, told, and never ends the lane."""
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from realtime.core.lane import Lane
 from realtime.core.seat import ERRORS_TO_SWITCH_OFF, PASSED_THROUGH
 from realtime.core.stage import Emitted
 from tests.realtime.core.place import Place, seqs
-from tests.realtime.core.stages import COUNTING, Counting, Delay, Faulty, Settings
+from tests.realtime.core.stages import COUNTING, SPEC, Counting, Delay, Faulty, Settings
 from tests.vocabulary import make_frame, make_stamp
 
 
@@ -86,6 +87,17 @@ def test_thirty_errors_in_a_row_switch_a_stage_off_and_a_new_config_on_again(lan
     (result,) = place.settle(lane)
     assert np.array_equal(result.value.pixels, make_frame(100).pixels + 1)
     assert place.seat.snapshot().state == "ok"
+
+
+def test_a_stage_that_hides_something_lets_nothing_pass_when_it_is_off(lane: Lane) -> None:
+    place = Place(Faulty("all"), replace(SPEC, passes_when_off=False))
+    place.feed(*range(ERRORS_TO_SWITCH_OFF + 5))
+    lane.attach(place.seat)
+    results = place.settle(lane)
+    assert seqs(results) == list(range(ERRORS_TO_SWITCH_OFF))
+    assert all(r.error is not None for r in results)
+    (banner,) = place.told
+    assert "it gives nothing now" in banner.message
 
 
 def test_twenty_nine_errors_and_a_success_switch_nothing_off(lane: Lane) -> None:
