@@ -25,21 +25,21 @@ LEAST = 1e-4
 class Habits:
     """Say how exact detectors are and how things move. One setting for all detectors and delays."""
 
-    side_off: float = 0.00125
-    """Deviation of a box's side, in heights of the picture: a pixel or two of 1200."""
-    side_off_share: float = 0.01
+    side_off: float = 0.002
+    """Deviation of a box's side, in heights of the picture: one or two pixels of 720."""
+    side_off_share: float = 0.02
     """The same as a share of the thing's size; both are added."""
-    swerve: float = 0.15
+    swerve: float = 0.1
     """Deviation of the acceleration, in heights/s²."""
-    swerve_share: float = 0.4
+    swerve_share: float = 0.3
     """The same in sizes/s²: what is near is large and moves much."""
-    memory_s: float = 0.8
+    memory_s: float = 1.0
     """How long an acceleration lasts."""
     start: float = 0.3
     """Deviation of the velocity of what is seen for the first time, in heights/s."""
     start_share: float = 1.0
     """The same in sizes/s."""
-    growth: float = 0.3
+    growth: float = 0.2
     """How much less the sides change than the middle moves."""
 
 

@@ -249,7 +249,8 @@ def test_what_has_left_the_picture_is_gone_and_boxes_end_at_its_edge() -> None:
     for k in range(10):
         motion = tracker.update(seen(at(0.75 + 0.02 * k, 0.5)), k * STEP_NS)
     edge = motion.at(10 * STEP_NS)
-    assert edge.xyxy_N4[0, 2] == 1.0
+    assert edge.xyxy_N4[0, 2] == pytest.approx(1.0, abs=1e-4)
+    assert motion.at(11 * STEP_NS).xyxy_N4[0, 2] == 1.0
     assert len(motion.at(20 * STEP_NS)) == 0
 
 
