@@ -22,6 +22,8 @@ from training.streamnet.things import NAMES
 WORK = Path(__file__).resolve().parents[1] / "_work"
 """Checkpoints; ignored by git."""
 PLAN = "nano"
+CLIPS, PIECES = 3, 2
+"""Clips of a piece, and pieces of a step, each on a core."""
 
 
 def make() -> DamoStreamNet:
@@ -52,10 +54,10 @@ def loss_of(model: DamoStreamNet, clips: Clips, trend: Trend | None) -> dict[str
 
 def large_share(progress: float) -> float:
     """Return the chance of a large picture: most is learnt on small ones, at half the cost."""
-    return min(max(2 * progress - 0.8, 0.0), 1.0)
+    return min(max(4 * progress - 3, 0.0), 1.0)
 
 
-def train(path: Path, *, seconds: float = 0, steps: int = 0, count: int = 3, lr: float = 2.5e-3, pieces: int = 2) -> DamoStreamNet:
+def train(path: Path, *, seconds: float = 0, steps: int = 0, count: int = CLIPS, lr: float = 2.5e-3) -> DamoStreamNet:
     """Train to the budget and return the network with averaged weights."""
     torch.manual_seed(0)
     model = make().train().to(memory_format=torch.channels_last)
@@ -70,7 +72,7 @@ def train(path: Path, *, seconds: float = 0, steps: int = 0, count: int = 3, lr:
         return parts["total"]
 
     for step in run:
-        run.learn_split(loss, [(1, step, k) for k in range(pieces)])
+        run.learn_split(loss, [(1, step, k) for k in range(PIECES)])
         if step % 20 == 19:
             told = " ".join(f"{name} {value:.3f}" for name, value in mean.items())
             print(f"step {step + 1} {run.spent_s:.0f}s ({time.monotonic() - began:.0f}s) {told}", flush=True)
@@ -81,12 +83,11 @@ def train(path: Path, *, seconds: float = 0, steps: int = 0, count: int = 3, lr:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=3900, help="training time; the schedule ends with it")
-    parser.add_argument("--clips", type=int, default=3, help="clips a core and step")
     parser.add_argument("--lr", type=float, default=2.5e-3)
     parser.add_argument("--checkpoint", type=Path, default=WORK / "streamnet.pt")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    train(args.checkpoint, seconds=args.seconds, count=args.clips, lr=args.lr)
+    train(args.checkpoint, seconds=args.seconds, lr=args.lr)
 
 
 if __name__ == "__main__":
