@@ -46,6 +46,8 @@ class Plan:
 
 PLANS: Mapping[str, Plan] = MappingProxyType(
     {
+        # Ours, and none of the paper's: small enough for a camera's rate on one core (training/streamnet).
+        "nano": Plan(0.33, 0.1875, 0.5, (24, 48, 96), (((8, 16, 32), 3),), blocks=1),
         "s": Plan(0.33, 0.5, 0.75, (64, 128, 256), (((21, 42, 85), 3),)),
         "m": Plan(0.67, 0.75, 1.0, (96, 192, 384), (((32, 64, 128), 3),)),
         "l": Plan(1.0, 1.0, 1.0, (128, 256, 512), (((42, 85, 170), 2), ((44, 86, 172), 1))),

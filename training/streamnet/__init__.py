@@ -1,0 +1,1 @@
+"""How the embedded streaming detector is made: drawn worlds that move, training, evaluation, export."""
