@@ -204,6 +204,23 @@ def test_a_zone_is_drawn_where_it_is_watched() -> None:
     assert shown(stage, frame) is frame
 
 
+def test_a_line_shows_which_way_is_in() -> None:
+    down = Place("", np.array([[0.5, 0.1], [0.5, 0.9]], np.float32), is_line=True)
+    frame = plain_frame(0, (63, 48), 128)  # too small for words
+    x0, _, x1, _ = touched(frame, shown(opened(Node(make_scene(make_things([]), (63, 48), (down,)))), frame))
+    assert 31.5 - x0 > x1 - 31.5 + 3  # who goes down has the picture's left at his right hand
+
+
+def test_labels_do_not_cover_each_other() -> None:
+    things = make_things([(0.4, 0.4, 0.6, 0.6)] * 3)
+    frame = plain_frame(0, (320, 320), 128)
+    stage = opened(Node(make_scene(things, (320, 320))), boxes=False)
+    _, y0, _, y1 = touched(frame, shown(stage, frame))
+    assert y0 < 0.4 * 320 < 0.6 * 320 < y1  # one above, one below, and none for the third
+    stage = opened(Node(make_scene(make_things([(0.4, 0.0, 0.6, 0.6)]), (320, 320))), boxes=False)
+    assert touched(frame, shown(stage, frame))[3] < 0.2 * 320  # no room above: inside
+
+
 def test_labels_say_name_score_number_and_speed() -> None:
     things = make_things([(0.4, 0.5, 0.6, 0.7)], velocity=[[0.3, 0.4]])
     frame = plain_frame(0, (320, 320), 128)
