@@ -35,7 +35,7 @@ class Sizes:
     def of(cls, width_px: int, height_px: int, config: OverlayConfig) -> Sizes:
         """Choose what suits a picture, where the settings do not say."""
         side = min(width_px, height_px)
-        line = config.line_px or float(np.clip(round(side / 240), 1, 4))
+        line = config.line_px or float(np.clip(np.ceil(side / 240), 1, 4))
         text = config.text_px or int(np.clip(round(side / 38), 10, 32))
         return cls(line, text, radius=max(side / 90, 3.0), arm=max(side / 36, 6.0))
 
