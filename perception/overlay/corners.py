@@ -18,8 +18,8 @@ from .strokes import SHIFT, Floats, Pixels, fixed
 
 _OUTWARDS = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]], np.float32)
 _CORNERS = np.array([[0, 1], [2, 1], [2, 3], [0, 3]])
-_BEND = np.array([0, *(1 - np.cos(np.linspace(0, np.pi / 2, 4))), 0], np.float32)
-_ARM = np.array([0, 0, 0, 0, 0, 1], np.float32)
+_BEND = np.array([0, *(1 - np.cos(np.linspace(0, np.pi / 2, 3))), 0], np.float32)
+_ARM = np.array([0, 0, 0, 0, 1], np.float32)
 """How far in across each point of a corner lies: parts of the radius and of the arm."""
 
 
