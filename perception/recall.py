@@ -47,11 +47,17 @@ class Recall:
         """
         found = []
         for node, scenes in self._scenes.items():
-            of_source = [one for one in scenes if one.stamp.source == stamp.source]
-            if of_source:
-                scene = min(of_source, key=lambda one: lateness_ms(one, stamp))
-                if lateness_ms(scene, stamp) <= stale_ms:
-                    found.append((node, scene))
+            best, least_ms = None, stale_ms
+            for scene in reversed(scenes):  # the newest first: once they are further away, all are
+                if scene.stamp.source != stamp.source:
+                    continue
+                late_ms = lateness_ms(scene, stamp)
+                if best is not None and late_ms > least_ms:
+                    break
+                if late_ms <= least_ms:
+                    best, least_ms = scene, late_ms
+            if best is not None:
+                found.append((node, best))
         return found
 
     def reset(self) -> None:

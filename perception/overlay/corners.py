@@ -17,6 +17,10 @@ from .colours import INK, Colour
 from .strokes import SHIFT, Floats, Pixels, fixed
 
 _OUTWARDS = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]], np.float32)
+_CORNERS = np.array([[0, 1], [2, 1], [2, 3], [0, 3]])
+_BEND = np.array([0, *(1 - np.cos(np.linspace(0, np.pi / 2, 3))), 0], np.float32)
+_ARM = np.array([0, 0, 0, 0, 1], np.float32)
+"""How far in across each point of a corner lies: parts of the radius and of the arm."""
 
 
 def draw_boxes(
@@ -51,12 +55,10 @@ def corners(boxes_N4: Floats, radius_px: float, arm_px: float) -> Floats:
 
     An arm is `arm_px` long, more at a large box and less at one that has no room for it.
     """
-    sides = np.minimum(boxes_N4[:, 2] - boxes_N4[:, 0], boxes_N4[:, 3] - boxes_N4[:, 1])
-    radius = np.clip(radius_px, 0, 0.3 * sides)[:, None]
-    arm = np.minimum(np.maximum(arm_px, 0.15 * sides), 0.34 * sides)[:, None]
-    turn = np.linspace(0.0, np.pi / 2, 3 if radius_px < 6 else 5, dtype=np.float32)
-    across = np.concatenate([0 * arm, radius * (1 - np.cos(turn)), arm], axis=1)
-    down = np.concatenate([arm, radius * (1 - np.sin(turn)), 0 * arm], axis=1)
-    x = [boxes_N4[:, [0]] + across, boxes_N4[:, [2]] - across]
-    y = [boxes_N4[:, [1]] + down, boxes_N4[:, [3]] - down]
-    return np.stack([np.stack([x[i], y[j]], axis=-1) for i, j in ((0, 0), (1, 0), (1, 1), (0, 1))], axis=1)
+    sides = np.minimum(boxes_N4[:, 2] - boxes_N4[:, 0], boxes_N4[:, 3] - boxes_N4[:, 1])[:, None]
+    radius = np.minimum(radius_px, 0.3 * sides)
+    arm = np.minimum(np.maximum(arm_px, 0.15 * sides), 0.34 * sides)
+    across_NK = radius * _BEND + arm * _ARM
+    inwards_NK2 = np.stack([across_NK, across_NK[:, ::-1]], axis=2)  # as far down as across, in reverse
+    bends = boxes_N4[:, _CORNERS][:, :, None] - _OUTWARDS[:, None] * inwards_NK2[:, None]
+    return np.asarray(bends, np.float32)

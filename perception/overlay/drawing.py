@@ -35,7 +35,7 @@ class Sizes:
     def of(cls, width_px: int, height_px: int, config: OverlayConfig) -> Sizes:
         """Choose what suits a picture, where the settings do not say."""
         side = min(width_px, height_px)
-        line = config.line_px or float(np.clip(round(side / 240), 1, 4))
+        line = config.line_px or float(np.clip(np.ceil(side / 240), 1, 4))
         text = config.text_px or int(np.clip(round(side / 38), 10, 32))
         return cls(line, text, radius=max(side / 90, 3.0), arm=max(side / 36, 6.0))
 
@@ -61,6 +61,8 @@ class Drawing:
             if not place.is_line:
                 draw_area(self._picture, at, PAPER, 0.16 if place.inside else 0.07)
             draw_line(self._picture, at, colour, self._sizes.line, closed=not place.is_line)
+            if place.is_line:
+                self._way_in(at)
             if self._has_words:
                 counts = tuple(f"{name} {count}" for name, count in place.counts.items())
                 more = counts if place.is_line else (str(place.inside),)
@@ -68,12 +70,23 @@ class Drawing:
                 spot = at[0] if place.is_line else at[at[:, 1].argmin()]
                 self._lay(made, float(spot[0]) + 3, float(spot[1]) + 3)
 
+    def _way_in(self, ends_22: Floats) -> None:
+        """Draw an arrow from the middle of a line towards its right hand, which counts as in."""
+        along = ends_22[1] - ends_22[0]
+        onwards = along / max(float(np.hypot(*along)), 1e-6)
+        right = np.array([-onwards[1], onwards[0]], np.float32)
+        size, middle = 1.6 * self._sizes.arm, ends_22.mean(0)
+        tip = middle + size * right
+        barbs = [tip - size / 3 * (right + onwards), tip, tip - size / 3 * (right - onwards)]
+        for points in ([middle, tip], barbs):
+            draw_line(self._picture, np.array(points, np.float32), PAPER, self._sizes.line)
+
     def trails(self, trails: Mapping[int, Floats], things: Things) -> None:
         """Draw where things have been: shares of this picture by place in `things`, the oldest first."""
         for k, points in trails.items():
             step = -(-len(points) // TRAIL_POINTS)
             colour = colour_of(things.names[things.kinds_N[k]])
-            draw_trail(self._picture, points[::-1][::step][::-1] * self._whole, colour, self._sizes.line)
+            draw_trail(self._picture, points[::-1][::step][::-1] * self._whole, colour, self._sizes.line + 1)
 
     def boxes(self, things: Things) -> None:
         """Draw a box around each thing."""
@@ -99,9 +112,11 @@ class Drawing:
             left, top = float(boxes[k, 0]), float(boxes[k, 1])
             name = things.names[things.kinds_N[k]]
             made = label(name, self._more(things, int(k)), colour_of(name), self._sizes.text)
-            above = top - made.size_px[1] - self._sizes.line / 2 - 1
-            inside = top + self._sizes.line / 2 + 2
-            self._lay(made, left - self._sizes.line / 2, above if above >= 0 else max(inside, 0.0))
+            rim = self._sizes.line / 2 + 1
+            above, inside, below = top - made.size_px[1] - rim, top + rim + 1, float(boxes[k, 3]) + rim
+            for y in (above if above >= 0 else inside, below):
+                if self._lay(made, left - rim + 1, y):
+                    break
 
     def _more(self, things: Things, k: int) -> tuple[str, ...]:
         """Return the words after a thing's name."""
@@ -115,11 +130,14 @@ class Drawing:
             more.append(f"{100 * float(np.hypot(across, down * self._height / self._width)):.0f} %/s")
         return tuple(more)
 
-    def _lay(self, made: Label, left: float, top: float) -> None:
+    def _lay(self, made: Label, left: float, top: float) -> bool:
+        """Lay a label there, or as near as it fits into the picture; False if another one is there."""
         width, height = made.size_px
         x = round(min(max(left, 0.0), max(self._width - width, 0)))
         y = round(min(max(top, 0.0), max(self._height - height, 0)))
         box = (x, y, x + width, y + height)
-        if not overlaps(box, self._taken):
-            self._taken.append(box)
-            made.lay(self._picture, x, y)
+        if overlaps(box, self._taken):
+            return False
+        self._taken.append(box)
+        made.lay(self._picture, x, y)
+        return True

@@ -55,7 +55,8 @@ class OverlayStage:
             return ()
         config = self._config
         for node, scene in self._recall.look(self._watched):
-            self._trails.note(node, scene, config.trail_s)
+            if config.trails:
+                self._trails.note(node, scene, config.trail_s)
         scenes = self._recall.nearest(item.stamp, config.stale_ms)
         return (Emitted(item.stamp, self._drawn(item, scenes) if scenes else item),)
 

@@ -50,10 +50,12 @@ def draw_trail(picture_HW3: Pixels, points_K2: Floats, colour: Colour, width_px:
     part, left, top = found
     opacity: Any = np.zeros(part.shape[:2], np.uint8)
     placed = fixed(points_K2 - np.array([left, top], np.float32))
-    width, ends = max(round(width_px), 1), np.linspace(0, len(placed) - 1, SHADES + 1).round().astype(int)
+    ends = np.linspace(0, len(placed) - 1, SHADES + 1).round().astype(int)
     for k, (begin, end) in enumerate(pairwise(ends.tolist()), 1):
         level = round(230 * (k / SHADES) ** 1.5)
-        cv2.polylines(opacity, [placed[begin : end + 1]], False, level, width, cv2.LINE_AA, SHIFT)
+        cv2.polylines(opacity, [placed[begin : end + 1]], False, level, 1, cv2.LINE_AA, SHIFT)
+    if (width := round(width_px)) > 1:  # far faster than lines of that width
+        opacity = cv2.dilate(opacity, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width, width)))
     mix(part, colour, opacity)
 
 

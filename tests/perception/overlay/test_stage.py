@@ -102,7 +102,7 @@ def test_two_nodes_are_drawn_together() -> None:
     frame = plain_frame(0, (320, 240), 128)
     stage = opened(Node(make_scene(left, (320, 240))), Node(make_scene(right, (320, 240))), **BOXES_ONLY)
     x0, _, x1, _ = touched(frame, shown(stage, frame))
-    assert (x0, x1) == (pytest.approx(0.1 * 320, abs=3), pytest.approx(0.9 * 320, abs=3))
+    assert (x0, x1) == (pytest.approx(0.1 * 320, abs=4), pytest.approx(0.9 * 320, abs=4))
 
 
 def test_the_painted_square_shows_the_middle_of_what_was_seen() -> None:
@@ -111,8 +111,8 @@ def test_the_painted_square_shows_the_middle_of_what_was_seen() -> None:
     stage = opened(Node(make_scene(things, (640, 480))), **BOXES_ONLY)
     x0, y0, x1, y1 = touched(frame, shown(stage, frame))
     # 640 x 480 shows x from 80 to 560 px: the box from 320 to 400 px lies at 1/2 to 2/3
-    assert (x0, x1) == (pytest.approx(128, abs=3), pytest.approx(256 * 2 / 3, abs=3))
-    assert (y0, y1) == (pytest.approx(0.4 * 256, abs=3), pytest.approx(0.6 * 256, abs=3))
+    assert (x0, x1) == (pytest.approx(128, abs=4), pytest.approx(256 * 2 / 3, abs=4))
+    assert (y0, y1) == (pytest.approx(0.4 * 256, abs=4), pytest.approx(0.6 * 256, abs=4))
 
 
 @pytest.mark.parametrize("size_px", [(1, 1), (1, 300), (300, 1), (7, 5), (48, 85), (1080, 1920)])
@@ -189,7 +189,7 @@ def test_a_trail_shows_where_a_thing_has_been() -> None:
         out = shown(stage, frame)
     x0, y0, x1, y1 = touched(frame, out)
     assert x0 < 0.36 * 320
-    assert x1 == pytest.approx(0.55 * 320, abs=3)
+    assert x1 == pytest.approx(0.55 * 320, abs=4)
     assert (y0 + y1) / 2 == pytest.approx(0.5 * 240, abs=2)
 
 
@@ -202,6 +202,23 @@ def test_a_zone_is_drawn_where_it_is_watched() -> None:
     assert (x1, y1) == (pytest.approx(240, abs=5), pytest.approx(180, abs=5))
     stage.configure(OverlayConfig(zones=False))
     assert shown(stage, frame) is frame
+
+
+def test_a_line_shows_which_way_is_in() -> None:
+    down = Place("", np.array([[0.5, 0.1], [0.5, 0.9]], np.float32), is_line=True)
+    frame = plain_frame(0, (63, 48), 128)  # too small for words
+    x0, _, x1, _ = touched(frame, shown(opened(Node(make_scene(make_things([]), (63, 48), (down,)))), frame))
+    assert 31.5 - x0 > x1 - 31.5 + 3  # who goes down has the picture's left at his right hand
+
+
+def test_labels_do_not_cover_each_other() -> None:
+    things = make_things([(0.4, 0.4, 0.6, 0.6)] * 3)
+    frame = plain_frame(0, (320, 320), 128)
+    stage = opened(Node(make_scene(things, (320, 320))), boxes=False)
+    _, y0, _, y1 = touched(frame, shown(stage, frame))
+    assert y0 < 0.4 * 320 < 0.6 * 320 < y1  # one above, one below, and none for the third
+    stage = opened(Node(make_scene(make_things([(0.4, 0.0, 0.6, 0.6)]), (320, 320))), boxes=False)
+    assert touched(frame, shown(stage, frame))[3] < 0.2 * 320  # no room above: inside
 
 
 def test_labels_say_name_score_number_and_speed() -> None:
