@@ -34,7 +34,7 @@ DRAIN = 1.2
 """What is sent is taken to arrive so much faster than the rate, which no encoder keeps exactly."""
 REPEAT_SHARE = 0.5
 """At most this share of the rate goes into packets that are sent again."""
-REPEAT_LEAST_S = 0.04
+REPEAT_LEAST_S = 0.015
 
 
 class Line:
