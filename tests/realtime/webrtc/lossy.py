@@ -94,7 +94,8 @@ class Lossy:
         if asks:
             self._over(self._now_s, self._send_key, None)
         if first is not None:
-            self.out += [(self._now_s, one.timestamp // 3000) for one in (first, *first.later)]
+            later = getattr(first, "later", [])
+            self.out += [(self._now_s, one.timestamp // 3000) for one in (first, *later)]
 
     def _ask(self, numbers: list[int]) -> None:
         if numbers:

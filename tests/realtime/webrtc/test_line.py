@@ -89,6 +89,14 @@ def test_a_packet_is_repeated_once_a_round_trip() -> None:
     assert line.may_repeat(8, 10_000, 0.0)
 
 
+def test_one_long_round_trip_holds_the_first_copies_up_little() -> None:
+    line = Line()
+    line.reported(0.0, 0.002, 0.0)
+    line.reported(0.0, 0.3, 1.0)  # a machine that was busy, or a queue
+    asked = [n for n in range(60) if line.may_repeat(7, 1000, 1 + 0.0101 * n)]
+    assert asked == [0, 2, 5, 11, 23, 47]
+
+
 def test_repeats_do_not_fill_the_line() -> None:
     line = Line()
     line.estimated(400_000, 0.0)
@@ -101,5 +109,5 @@ def test_the_books_stay_small() -> None:
     for number in range(5000):
         line.may_repeat(number % 65_536, 10, 0.1 * number)
         line.reported(0.0, 0.02 + (number % 7) / 100, 0.1 * number)
-    assert len(line._repeated_s) <= 256
+    assert len(line._repeated) <= 256
     assert len(line._shortest) < 20
