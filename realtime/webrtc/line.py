@@ -34,7 +34,8 @@ DRAIN = 1.2
 """What is sent is taken to arrive so much faster than the rate, which no encoder keeps exactly."""
 REPEAT_SHARE = 0.5
 """At most this share of the rate goes into packets that are sent again."""
-REPEAT_LEAST_S = 0.015
+REPEAT_LEAST_S, REPEAT_LATER = 0.015, 1.5
+"""A first copy is followed by a second after so long, by each further one so many times later."""
 
 
 class Line:
@@ -101,13 +102,14 @@ class Line:
     def may_repeat(self, number: int, bits: int, now_s: float) -> bool:
         """Tell whether packet `number` may be sent again, and note that it is.
 
-        Not while the last copy of it may still be on its way, and not when copies fill the line. One long
-        round trip may be a hiccup, so it is not taken at its word for the first copies.
+        Not while the last copy of it may still be on its way, and not when copies fill the line. A round trip
+        that was measured while a machine was busy says too much, so it is not taken at its word for the first
+        copies: who asks soon may know better.
         """
         self._drain(now_s)
         last_s, copies = self._repeated.get(number, (float("-inf"), 0))
-        least_s = max(REPEAT_LEAST_S, 0.9 * self._shortest[0][1] if self._shortest else 0.0)
-        if now_s - last_s < max(least_s, min(least_s * 2 ** (copies - 1), 0.9 * self._round_s)):
+        wait_s = min(REPEAT_LEAST_S * REPEAT_LATER ** (copies - 1), 0.9 * self._round_s)
+        if now_s - last_s < max(wait_s, REPEAT_LEAST_S):
             return False
         if self._repeats_bits + bits > REPEAT_SHARE * self.bits_s(now_s):
             return False
