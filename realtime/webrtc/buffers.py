@@ -8,15 +8,15 @@ from collections.abc import Callable
 from typing import Any
 
 from aiortc.jitterbuffer import JitterBuffer, JitterFrame
-from aiortc.rtcrtpreceiver import NackGenerator
 from aiortc.rtp import RtpPacket
-from aiortc.utils import uint16_gt
 
 from .coded import coded_size
 
-NACK_REPEAT_S = 0.05
-GIVE_UP_S = 0.3
-"""A hole that lasts longer is left behind as soon as a whole key picture has come; one is asked for."""
+LEAVE_S = 0.04
+"""A hole that is older is left behind as soon as a whole key picture has come behind it: what is missing is
+merely late on an uneven line, or lost, and in any case older than what can be shown."""
+ASK_KEY_S = 0.2
+"""A hole that is older is not likely to be filled: a key picture is asked for too."""
 KEY_ASKED_S = 0.5
 DECODER_QUEUE_PICTURES = 30
 SOUND_PACKETS_AWAITED = 2
@@ -45,8 +45,10 @@ class PromptJitterBuffer(JitterBuffer):
         super().__init__(capacity, prefetch, is_video)
         self.on_skip: Callable[[int], None] = lambda number: None
         """Told the number of the first packet that is still waited for, when those before were given up."""
+        self.clock: Callable[[], float] = time.monotonic
         self._stuck_s: float | None = None
-        self._asked_s = 0.0
+        """Since when no picture could go out although packets came."""
+        self._asked_s = float("-inf")
 
     def add(self, packet: RtpPacket) -> tuple[bool, JitterFrame | None]:
         """Take a packet; return whether to ask for a key picture, and a picture that is complete."""
@@ -54,10 +56,10 @@ class PromptJitterBuffer(JitterBuffer):
         if not self._is_video or frame is not None or packet.sequence_number == self._origin:
             self._stuck_s = None
             return asks, frame
-        now_s = time.monotonic()
-        if self._stuck_s is None or self._packets[(self._origin or 0) % self._capacity] is packet:
+        now_s = self.clock()
+        if self._stuck_s is None:
             self._stuck_s = now_s
-        if now_s - self._stuck_s < GIVE_UP_S or not packet.marker:
+        if now_s - self._stuck_s < LEAVE_S:
             return asks, None
         skipped = self._before_key()
         if skipped is not None:
@@ -65,7 +67,7 @@ class PromptJitterBuffer(JitterBuffer):
             self._stuck_s = None
             self.on_skip(self._origin or 0)
             return asks, self._remove_frame(packet.sequence_number)
-        if now_s - self._asked_s >= KEY_ASKED_S:
+        if now_s - self._stuck_s >= ASK_KEY_S and now_s - self._asked_s >= KEY_ASKED_S:
             self._asked_s = now_s
             asks = True
         return asks, None
@@ -149,26 +151,6 @@ class PromptSoundBuffer(JitterBuffer):
             if data:
                 taken.append(CompletePicture(data, packet.timestamp))
         return taken
-
-
-class RepeatingNacks(NackGenerator):
-    """Report missing packets again while they stay missing, at most every 50 ms."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._asked_s = 0.0
-
-    def add(self, packet: RtpPacket) -> bool:
-        missed = super().add(packet)
-        now_s = time.monotonic()
-        if missed or (self.missing and now_s - self._asked_s >= NACK_REPEAT_S):
-            self._asked_s = now_s
-            return True
-        return False
-
-    def forget_before(self, number: int) -> None:
-        """Ask no more for packets before `number`."""
-        self.missing = {one for one in self.missing if not uint16_gt(number, one)}
 
 
 class BoundedDecoderQueue(queue.Queue[Any]):

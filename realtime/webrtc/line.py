@@ -34,7 +34,8 @@ DRAIN = 1.2
 """What is sent is taken to arrive so much faster than the rate, which no encoder keeps exactly."""
 REPEAT_SHARE = 0.5
 """At most this share of the rate goes into packets that are sent again."""
-REPEAT_LEAST_S = 0.04
+REPEAT_LEAST_S, REPEAT_LATER = 0.015, 1.5
+"""A first copy is followed by a second after so long, by each further one so many times later."""
 
 
 class Line:
@@ -52,7 +53,8 @@ class Line:
         self._backlog_bits = 0.0
         self._drained_s = 0.0
         self._repeats_bits = 0.0
-        self._repeated_s: dict[int, float] = {}
+        self._repeated: dict[int, tuple[float, int]] = {}
+        """By packet, when a copy was sent last, and how many were."""
 
     # What the receiver says.
 
@@ -100,18 +102,21 @@ class Line:
     def may_repeat(self, number: int, bits: int, now_s: float) -> bool:
         """Tell whether packet `number` may be sent again, and note that it is.
 
-        Not while the last copy of it may still be on its way, and not when copies fill the line.
+        Not while the last copy of it may still be on its way, and not when copies fill the line. A round trip
+        that was measured while a machine was busy says too much, so it is not taken at its word for the first
+        copies: who asks soon may know better.
         """
         self._drain(now_s)
-        wait_s = max(REPEAT_LEAST_S, 0.9 * self._round_s)
-        if now_s - self._repeated_s.get(number, -wait_s) < wait_s:
+        last_s, copies = self._repeated.get(number, (float("-inf"), 0))
+        wait_s = min(REPEAT_LEAST_S * REPEAT_LATER ** (copies - 1), 0.9 * self._round_s)
+        if now_s - last_s < max(wait_s, REPEAT_LEAST_S):
             return False
         if self._repeats_bits + bits > REPEAT_SHARE * self.bits_s(now_s):
             return False
-        self._repeated_s.pop(number, None)
-        self._repeated_s[number] = now_s
-        while len(self._repeated_s) > 256:
-            del self._repeated_s[next(iter(self._repeated_s))]
+        self._repeated.pop(number, None)
+        self._repeated[number] = now_s, copies + 1
+        while len(self._repeated) > 256:
+            del self._repeated[next(iter(self._repeated))]
         self._repeats_bits += bits
         self._backlog_bits += bits
         return True

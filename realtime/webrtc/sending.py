@@ -9,9 +9,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from aiortc import clock
 from aiortc.rtp import (
     RTCP_PSFB_APP,
-    RTP_HISTORY_SIZE,
     RtcpPsfbPacket,
     RtcpRrPacket,
     RtcpSrPacket,
@@ -21,6 +21,7 @@ from aiortc.utils import uint32_gt
 
 from .encoding import encoder_threads
 from .line import Line
+from .nacks import HISTORY_PACKETS
 
 PACKET_OVERHEAD_BYTES = 60
 """IP, UDP, SRTP and RTP with its extensions."""
@@ -85,14 +86,30 @@ def may_repeat(sender: Any, number: int) -> bool:
     line = line_of(sender)
     if line is None:
         return True
-    packet = sender._RTCRtpSender__rtp_history.get(number % RTP_HISTORY_SIZE)
-    if packet is None or packet.sequence_number != number:
+    packet = _kept(sender, number)
+    if packet is None:
         return False
     before_key = getattr(sender, "before_key", None)
     if before_key is not None and not uint32_gt(packet.timestamp, before_key):
         return False  # a key picture has gone out since: nothing needs the ones before
     bits = 8 * (len(packet.payload) + PACKET_OVERHEAD_BYTES)
     return line.may_repeat(number, bits, time.monotonic())
+
+
+def restamp(sender: Any, number: int) -> None:
+    """Give a packet that is sent again the time of now as its sending time (abs-send-time).
+
+    With the old time the receiver's estimate takes each copy for one that a queue held up, and lowers the
+    rate of a line that merely loses.
+    """
+    packet = _kept(sender, number)
+    if packet is not None and packet.extensions.abs_send_time is not None:
+        packet.extensions.abs_send_time = (clock.current_ntp_time() >> 14) & 0x00FFFFFF
+
+
+def _kept(sender: Any, number: int) -> Any:
+    packet = sender._RTCRtpSender__rtp_history.get(number % HISTORY_PACKETS)
+    return packet if packet is not None and packet.sequence_number == number else None
 
 
 def may_send_key(sender: Any) -> bool:

@@ -1,5 +1,7 @@
 """What a sender learns of the line: it slows down for a jam, not for chance loss, and never floods."""
 
+from itertools import pairwise
+
 import pytest
 
 from realtime.webrtc.line import BACKLOG_S, LEAST_BITS_S, MOST_BITS_S, START_BITS_S, Line
@@ -81,12 +83,26 @@ def test_pictures_wait_for_those_before_them() -> None:
     assert line.wait_s(5.0) == 0.0
 
 
-def test_a_packet_is_repeated_once_a_round_trip() -> None:
+@pytest.mark.parametrize(
+    ("trip_s", "granted"),
+    [
+        (0.002, [0, 20, 40, 60, 80, 100, 120, 140, 160, 180]),
+        (0.100, [0, 20, 60, 100, 160]),  # may be a busy machine's hiccup
+        (0.300, [0, 20, 60, 100, 160]),
+    ],
+)
+def test_a_packet_is_repeated_when_its_copy_should_have_come(trip_s: float, granted: list[int]) -> None:
+    line = Line()
+    line.reported(0.0, trip_s, 0.0)
+    assert [ms for ms in range(0, 200, 20) if line.may_repeat(7, 1000, ms / 1000)] == granted
+    assert line.may_repeat(8, 1000, 0.2)
+
+
+def test_long_asked_for_it_is_repeated_once_a_round_trip() -> None:
     line = Line()
     line.reported(0.0, 0.2, 0.0)
-    asked = [line.may_repeat(7, 10_000, at) for at in (0.0, 0.05, 0.10, 0.15, 0.20)]
-    assert asked == [True, False, False, False, True]
-    assert line.may_repeat(8, 10_000, 0.0)
+    granted = [ms for ms in range(0, 3000, 20) if line.may_repeat(7, 1000, ms / 1000)]
+    assert {after - before for before, after in pairwise(granted[8:])} <= {180, 200}
 
 
 def test_repeats_do_not_fill_the_line() -> None:
@@ -101,5 +117,5 @@ def test_the_books_stay_small() -> None:
     for number in range(5000):
         line.may_repeat(number % 65_536, 10, 0.1 * number)
         line.reported(0.0, 0.02 + (number % 7) / 100, 0.1 * number)
-    assert len(line._repeated_s) <= 256
+    assert len(line._repeated) <= 256
     assert len(line._shortest) < 20

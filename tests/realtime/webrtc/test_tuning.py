@@ -10,9 +10,11 @@ import aiortc
 import aiortc.codecs.h264 as h264
 import aiortc.codecs.vpx as vpx
 import aiortc.rtcrtpreceiver as rtcrtpreceiver
+import aiortc.rtcrtpsender as rtcrtpsender
 import av
 import numpy as np
 import pytest
+from aiortc import clock
 from aiortc.jitterbuffer import JitterFrame
 from aiortc.rtcdtlstransport import SRTP_PROFILES, RTCCertificate
 from aiortc.rtp import RtcpPsfbPacket, RtcpReceiverInfo, RtcpRrPacket, RtpPacket, pack_remb_fci
@@ -24,8 +26,9 @@ from OpenSSL import SSL
 from realtime.media import to_video_frame
 from realtime.sources.pattern import pattern_picture
 from realtime.webrtc import encoding, sending, tuning
-from realtime.webrtc.buffers import PromptJitterBuffer, PromptSoundBuffer, RepeatingNacks
+from realtime.webrtc.buffers import PromptJitterBuffer, PromptSoundBuffer
 from realtime.webrtc.line import Line
+from realtime.webrtc.nacks import HISTORY_PACKETS, RepeatingNacks
 
 
 @pytest.fixture(autouse=True)
@@ -148,13 +151,39 @@ async def test_what_a_receiver_reports_reaches_the_line() -> None:
     assert line.bits_s(time.monotonic()) == 640_000
 
 
-def test_what_came_before_a_key_picture_is_not_sent_again() -> None:
+def test_what_came_before_a_key_picture_is_not_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sending.time, "monotonic", lambda: 100.0)
     sender = Sender(Line())
     assert sending.may_repeat(sender, 3)
     assert not sending.may_repeat(sender, 3)  # its copy is on the way
     assert not sending.may_repeat(sender, 99)
     sender.before_key = 12_000  # type: ignore[attr-defined]
     assert [sending.may_repeat(sender, n) for n in (4, 5)] == [False, True]
+
+
+def test_a_copy_tells_when_it_was_sent_itself() -> None:
+    sender = Sender(Line())
+    kept = sender._RTCRtpSender__rtp_history
+    kept[3].extensions.abs_send_time = 7
+    for number in (3, 4, 99):
+        sending.restamp(sender, number)
+    now_s = (clock.current_ntp_time() & 0x3F_FFFF_FFFF) / 2**32  # seconds, 64 of them
+    assert (now_s - kept[3].extensions.abs_send_time / 2**18) % 64 < 5
+    assert kept[4].extensions.abs_send_time is None  # it was not asked for
+
+
+def test_senders_keep_as_much_as_receivers_ask_for() -> None:
+    assert rtcrtpsender.RTP_HISTORY_SIZE == HISTORY_PACKETS
+
+
+async def test_a_receiver_s_questions_end_with_it() -> None:
+    pc = aiortc.RTCPeerConnection()
+    receiver = pc.addTransceiver("video").receiver
+    nacks = receiver._RTCRtpReceiver__nack_generator
+    assert nacks.ask == receiver._send_rtcp_nack
+    await receiver.stop()
+    assert nacks.ask is None
+    await pc.close()
 
 
 def test_key_pictures_do_not_follow_each_other_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
