@@ -75,17 +75,24 @@ class Reader:
 class Session:
     """One graph with one painter, fed from memory and read by a thread."""
 
+    is_live = False
+
     def __init__(self, house: House, config: PaintConfig, name: str) -> None:
         self.house, self.name = house, name
         self.stage = PaintStage()
-        self.graph = Graph([Node("paint", self.stage, self.stage.spec, config)], clock=house.clock)
-        self.out = self.graph.subscribe("paint", capacity=4)
-        self.graph.open(house.lanes, StageContext(name, house.clock, house.share))
+        nodes = self.nodes(config)
+        self.graph = Graph(nodes, clock=house.clock)
+        self.out = self.graph.subscribe(nodes[-1].name, capacity=4)
+        self.graph.open(house.lanes, StageContext(name, house.clock, house.share, is_live=self.is_live))
         self.reader = Reader()
         self._room = threading.Semaphore(2)  # one in the lane, one waiting
         self._seq = 0
         self._thread = threading.Thread(target=self._read, name=f"reader-{name}", daemon=True)
         self._thread.start()
+
+    def nodes(self, config: PaintConfig) -> list[Node]:
+        """Return the nodes of its graph; the last one's pictures are read."""
+        return [Node("paint", self.stage, self.stage.spec, config)]
 
     def _read(self) -> None:
         from realtime.core.errors import ChannelClosed

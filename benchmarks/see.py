@@ -23,8 +23,10 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import _overlay, _streamnet
 from benchmarks import _see_clip as clip
 from benchmarks._measure import median
+from benchmarks._see_beside import paint_loss
 from benchmarks._see_streams import WAYS, Stream, ran, timed
 from perception.detectors.base import Detector
 from perception.metrics.sap import streaming_ap
@@ -46,14 +48,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=20, help="of the world that is judged")
     parser.add_argument("--sequences", type=int, default=3)
     parser.add_argument("--frames", type=int, default=150, help="pictures of a sequence, and of the clip")
+    parser.add_argument("--parts", nargs="+", choices=list(PARTS), help="default: all")
+    parser.add_argument("--rounds", type=int, default=7, help="pairs of turns with and without seeing")
+    parser.add_argument("--seconds", type=float, default=4.0, help="length of a turn")
     parser.add_argument("--detector", default="auto", help="what looks at the clip")
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Do every part; each returns some of the figures."""
     figures: dict[str, Any] = {}
-    for part in PARTS:
-        figures.update(part(options))
+    for name in options.parts or PARTS:
+        figures.update(PARTS[name](options))
     return figures
 
 
@@ -126,7 +131,41 @@ def of_roll_forward(_: argparse.Namespace) -> dict[str, Any]:
     return {"roll_forward_ms": round(median(spent_ms), 4)}
 
 
-PARTS: tuple[Callable[[argparse.Namespace], Mapping[str, Any]], ...] = (of_world, of_clip, of_roll_forward)
+def of_overlay(_: argparse.Namespace) -> dict[str, Any]:
+    """Measure how far drawn boxes lie from what pictures show, and what a cover leaves to see."""
+    print()
+    return {name: round(value, 3) for name, value in _overlay.report().items()}
+
+
+def of_streamnet(_: argparse.Namespace) -> dict[str, Any]:
+    """Judge our streaming detector on films it never saw, and measure what its memory spares."""
+    one = _streamnet.detector()
+    print(f"\nfilms of drawn shapes, {one.info.title}, {one.info.engine}\n  cost", end="")
+    print("".join(f"{name + ' sAP':>22}" for name in _streamnet.METHODS))
+    table = _streamnet.sap(_streamnet.films(), by=one)
+    for cost, row in table.items():
+        print(f"  {cost:4}" + "".join(f"{row[name]:22.1f}" for name in _streamnet.METHODS), flush=True)
+    gains = {name: round(gain, 2) for name, gain in _streamnet.cached_gain().items()}
+    said = ", ".join(f"{gain} ({name})" for name, gain in gains.items())
+    print(f"processor time of four frames encoded anew over that of the cached way: {said}", flush=True)
+    films = {cost: {name: round(ap, 1) for name, ap in row.items()} for cost, row in table.items()}
+    return {"sap_films": films, "cached_gain": gains["ours"], "cached_gain_s": gains["s"],
+            "cached_gain_engine": gains["ours_engine"]}  # fmt: skip
+
+
+def of_paint(options: argparse.Namespace) -> dict[str, Any]:
+    """Measure what seeing costs the painter."""
+    return paint_loss(options.rounds, options.seconds)
+
+
+PARTS: Mapping[str, Callable[[argparse.Namespace], Mapping[str, Any]]] = {
+    "world": of_world,
+    "clip": of_clip,
+    "roll-forward": of_roll_forward,
+    "overlay": of_overlay,
+    "streamnet": of_streamnet,
+    "paint": of_paint,
+}
 """What is measured, in turn; each prints its table and returns its figures."""
 
 
