@@ -61,6 +61,9 @@ class Network:
     shown: Callable[[torch.Tensor], torch.Tensor] | None = None
     """Turns its first output to what a person sees, e.g. by decoding a latent: there int8 is judged. None
     where the output is that itself."""
+    comparable: Callable[[Mapping[str, torch.Tensor]], Mapping[str, torch.Tensor]] | None = None
+    """Turns its outputs into what a back end is compared with torch by, where the same answer may come in
+    another order; None where they are compared as they are."""
     threads: int | None = None
     """How many threads it is run with on a CPU, where the back end can be told (torch cannot, for one network
     alone); None for all that may be used. A small network costs others less on one."""

@@ -121,7 +121,7 @@ def _attempt(
         seen = engine.run(**example)
         if not reference:
             reference.update(parity.reference_of(network, example))
-        verdict = parity.compare(seen, reference, engine.info.precision, one.tolerance)
+        verdict = parity.judge(network, seen, reference, engine.info.precision, one.tolerance)
     except EngineError:
         engine.close()
         raise

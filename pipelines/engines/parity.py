@@ -33,6 +33,20 @@ class Verdict:
     """A sentence with the numbers."""
 
 
+def judge(
+    network: Network,
+    got: Mapping[str, torch.Tensor] | None,
+    reference: Mapping[str, torch.Tensor],
+    precision: str,
+    tolerance: float | None = None,
+) -> Verdict:
+    """Compare a network's outputs with torch's, in the form in which the network says they are comparable."""
+    alike = network.comparable
+    if alike is None or got is None:
+        return compare(got, reference, precision, tolerance)
+    return compare(alike(got), alike(reference), precision, tolerance)
+
+
 def compare(
     got: Mapping[str, torch.Tensor] | None,
     reference: Mapping[str, torch.Tensor],

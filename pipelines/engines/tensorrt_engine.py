@@ -264,7 +264,7 @@ class TensorRtEngine:
                 for name, value in reference.items()
             }
             compiled.run(example, found)
-        verdict = parity.compare(found, reference, self._precision)
+        verdict = parity.judge(network, found, reference, self._precision)
         if not verdict.is_good:
             raise EngineBuildFailed(f"TensorRT runs {network.name} wrongly. {verdict.says}", hint=HINT)
 

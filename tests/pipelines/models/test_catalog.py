@@ -61,6 +61,15 @@ def test_a_package_has_its_version_and_the_digests_of_its_files():
         assert all(file.sha256 for file in entry.files)
 
 
+def test_detectors_of_the_hub_have_what_their_loader_reads_and_a_permissive_licence():
+    found = [entry for entry in entries().values() if entry.does == "see" and entry.kind == "hub"]
+    assert len(found) >= 3
+    for entry in found:
+        paths = {file.path for file in entry.files}
+        assert paths == {"config.json", "preprocessor_config.json", "model.safetensors"}
+        assert entry.licence == "Apache-2.0"
+
+
 def test_sizes_of_what_is_included_count():
     taesd, turbo = entries()["taesd"], entries()["sd-turbo"]
     assert turbo.bytes == sum(file.bytes for file in turbo.files) + taesd.bytes
