@@ -2,8 +2,8 @@
 
 The age of a picture (client to client, read from the picture) through one plain process, through a worker
 process behind a front, and through a worker in a Ray actor, in turns; then, for each back end, two workers
-with four sessions of which one is killed. The stage is nearly free, so the figures are the way's. Client and
-servers share this machine.
+with four sessions of which one is killed; its clients hear of that from the front, as the page does, and
+offer anew. The stage is nearly free, so the figures are the way's. Client and servers share this machine.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import contextlib
 import importlib.util
+import json
 import os
 import signal
 import socket
@@ -89,8 +90,33 @@ async def _turn(http: httpx.AsyncClient, seconds: float) -> list[float]:
     return ages_ms
 
 
+class Ear:
+    """Listens at the front for a guest, as the page does, until it says that the session has moved."""
+
+    def __init__(self, http: httpx.AsyncClient, guest: Guest) -> None:
+        self._http, self._guest = http, guest
+        self._listens = asyncio.Event()
+        self.told = asyncio.create_task(self._listen())
+
+    @classmethod
+    async def begun(cls, http: httpx.AsyncClient, guest: Guest) -> Ear:
+        """Return one that hears from now on."""
+        ear = cls(http, guest)
+        await ear._listens.wait()
+        return ear
+
+    async def _listen(self) -> None:
+        async with self._http.stream("GET", f"/api/sessions/{self._guest.id}/events") as answer:
+            self._listens.set()
+            async for line in answer.aiter_lines():
+                if line.startswith("data: ") and json.loads(line.removeprefix("data: "))["type"] == "move":
+                    return
+        raise RuntimeError("the front's news ended without a move")
+
+
 async def _kills(backend: str, kills: int) -> dict[str, float]:
     """Kill one of two workers with four sessions, again and again; return times from the kill in seconds."""
+    told_s: list[float] = []
     resumed_s: list[float] = []
     back_s: list[float] = []
     async with front(backend, 2) as (http, desk):
@@ -101,21 +127,25 @@ async def _kills(backend: str, kills: int) -> dict[str, float]:
         for _ in range(kills):
             victim = desk.record(guests[0].id).worker
             lost = [guest for guest in guests if desk.record(guest.id).worker == victim]
+            news = [await Ear.begun(http, guest) for guest in lost]
             begun_s = time.monotonic()
             os.kill(desk.keeper.line(victim).address.pid, signal.SIGKILL)
 
-            async def resume(guest: Guest, begun_s: float = begun_s) -> None:
-                await guest.come_again()
+            async def resume(guest: Guest, ear: Ear, begun_s: float = begun_s) -> None:
                 async with asyncio.timeout(RESUME_S):
+                    await ear.told
+                    told_s.append(time.monotonic() - begun_s)
+                    await guest.come_again()
                     await guest.painted.wait()
                 resumed_s.append(time.monotonic() - begun_s)
 
-            await asyncio.gather(*map(resume, lost))
+            await asyncio.gather(*map(resume, lost, news))
             assert await desk.keeper.until(lambda: all(one.is_open for one in desk.keeper.views()), 60)
             back_s.append(time.monotonic() - begun_s)
         for guest in guests:
             await guest.leave()
     return {
+        f"{backend}_told_worst_s": max(told_s),
         f"{backend}_resume_median_s": median(resumed_s),
         f"{backend}_resume_worst_s": max(resumed_s),
         f"{backend}_sessions_resumed": float(len(resumed_s)),

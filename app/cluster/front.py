@@ -155,9 +155,10 @@ def _add_routes(app: FastAPI, desk: Desk) -> None:
 def _add_sessions(app: FastAPI, desk: Desk) -> None:
     @app.post("/api/sessions", status_code=201)
     async def create(body: CreateBody) -> dict[str, Any]:
-        """Make a session at the least loaded worker; offer to it next."""
+        """Make a session at the least loaded worker; offer to it next, and listen to its events."""
         source = body.source.model_dump(mode="json")
-        return await desk.create(source, body.settings, is_local=asking().is_local, journal=body.journal)
+        made = await desk.create(source, body.settings, is_local=asking().is_local, journal=body.journal)
+        return {**made, "events": f"sessions/{made['id']}/events"}
 
     @app.get("/api/sessions/{session_id}/events")
     async def events(session_id: str) -> StreamingResponse:

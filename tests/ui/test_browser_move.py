@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Route, expect
 
 from tests.app.serving import Served, served
 from tests.ui.browsing import choose, go_live, reach
@@ -61,3 +62,24 @@ def test_a_move_before_the_first_picture_does_no_harm(browser: Browser, site: Se
         reach(page, "live")
         counted(page)
         page.wait_for_function("window.shown > 5")
+
+
+def test_the_front_s_word_of_a_lost_worker_is_taken(browser: Browser, site: Served) -> None:
+    with opened(browser, f"{site.url}/?path=webrtc", udp=True) as page:
+        asked: list[Route] = []
+
+        def as_a_front(route: Route) -> None:
+            answer = route.fetch()
+            made = answer.json()
+            route.fulfill(response=answer, json={**made, "events": f"sessions/{made['id']}/events"})
+
+        page.route("**/api/sessions", as_a_front)
+        page.route("**/api/sessions/*/events", lambda route: asked.append(route))  # a bound method is refused
+        go_live(page)
+        page.evaluate("window.before = vitascope.video.srcObject")
+        (news,) = asked
+        news.fulfill(content_type="text/event-stream", body=f"retry: 60000\ndata: {json.dumps(MOVE)}\n\n")
+        page.wait_for_function("vitascope.video.srcObject !== window.before", timeout=4000)
+        counted(page)
+        page.wait_for_function("window.shown > 10")
+        assert page.evaluate("vitascope.state") == "live"

@@ -2,6 +2,7 @@
 const CONNECT_MS = 20000;
 const RACE_MS = 2000; // WebRTC has so long to connect before the WebSocket starts as well
 const RESUME_MS = 18000; // the server keeps a lost session for 20 s
+const MOVED_MS = 2000; // the front and the path itself may both tell of the same move
 const BACK_OFF_MS = [0, 500, 1000, 2000, 4000];
 
 function iceWays(told) {
@@ -20,6 +21,7 @@ class Link {
     this.hasShown = this.hasShownWire = false;
     this.losses = 0; // tries to come back since the picture was last seen
     this.lostMs = 0;
+    this.movedMs = -Infinity;
     this.voice = null; // the microphone's track
     this.wanted = new URLSearchParams(location.search).get("path"); // "webrtc" or "websocket", for tests
   }
@@ -35,6 +37,7 @@ class Link {
       throw new Gone();
     }
     this.on.session(made);
+    if (made.events) this._listen(made.events);
     this._race();
   }
 
@@ -52,6 +55,12 @@ class Link {
     if (this.rtc) await this.rtc.speak(track);
   }
 
+  // With workers the front tells at once when one is lost; the paths to it notice by silence, after seconds.
+  _listen(path) {
+    this.news = new EventSource(new URL(path, API));
+    this.news.onmessage = ({ data }) => JSON.parse(data).type === "move" && this._move();
+  }
+
   // Changes settings of the session that are the page's own.
   set(settings) {
     const path = this.shown || this.rtc || this.wire;
@@ -63,6 +72,7 @@ class Link {
     this.isClosed = true;
     for (const timer of [this.patience, this.late, this.again]) clearTimeout(timer);
     this._tellClosed();
+    if (this.news) this.news.close();
     this._drop("rtc");
     this._drop("wire");
   }
@@ -163,10 +173,13 @@ class Link {
 
   // The server serves the session elsewhere from now on: both paths are made anew, and what is seen stands meanwhile.
   _move() {
+    const now = performance.now();
+    if (this.isClosed || now - this.movedMs < MOVED_MS) return;
+    this.movedMs = now;
     this._drop("rtc");
     this._drop("wire");
     this.shown = null;
-    if (this.hasShown) this.lostMs = this.lostMs || performance.now();
+    if (this.hasShown) this.lostMs = this.lostMs || now;
     for (const timer of [this.late, this.again]) clearTimeout(timer);
     this._again();
   }

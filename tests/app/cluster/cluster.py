@@ -41,7 +41,9 @@ class Cluster:
     async def made(self, body: dict[str, Any] | None = None) -> str:
         answer = await self.http.post("/api/sessions", json=PATTERN if body is None else body)
         assert answer.status_code == 201, answer.text
-        return str(answer.json()["id"])
+        made = answer.json()
+        assert made["events"] == f"sessions/{made['id']}/events"
+        return str(made["id"])
 
     def pid(self, worker: str) -> int:
         return self.desk.keeper.line(worker).address.pid
