@@ -21,6 +21,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 START_TIMEOUT_S = 180.0
 """The engines are built in this time on the first start of a machine."""
+RESUME_TIMEOUT_S = 5.0
+"""A session is given up so long after its client has gone; a test waits for that."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     port = free_port()
     found = Server(f"http://127.0.0.1:{port}", folder / "log.txt")
     command = [sys.executable, "-m", "app", "serve", "--port", str(port), "--no-open"]
+    command += ["--set", f"server.resume_timeout_s={RESUME_TIMEOUT_S}"]
     with found.log.open("wb") as log:
         process = subprocess.Popen(
             command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, env={**os.environ}

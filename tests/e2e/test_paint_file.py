@@ -14,7 +14,7 @@ from tests.e2e.conftest import ROOT
 
 pytestmark = pytest.mark.slow
 
-SECONDS, FPS, FLASH_AT = 10.0, 24, 130
+SECONDS, FPS, FLASH_AT = 4.0, 24, 52
 
 
 @pytest.fixture(scope="module")
