@@ -17,8 +17,8 @@ from .base import Detector
 
 Shared = Callable[[str, Callable[[], Any]], Any]
 AUTO = "auto"
-ORDER = ("nanodet-g", "blazeface")
-"""What "auto" takes the first of that is on this machine."""
+ORDER = ("nanodet-g", "blazeface", "streamnet")
+"""What "auto" takes the first of that is on this machine; the last comes along, and knows drawn shapes only."""
 
 
 class Load(Protocol):

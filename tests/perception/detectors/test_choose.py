@@ -66,8 +66,16 @@ def test_auto_passes_over_a_damaged_one(empty: Path) -> None:
     assert "nanodet-g is damaged" in choose.load("auto", alone).info.why
 
 
+@pytest.mark.usefixtures("empty", "own")
+def test_auto_without_any_takes_the_one_that_comes_along_and_says_how_to_get_others() -> None:
+    found = choose.load("auto", alone)
+    assert found.info.id == "streamnet"
+    assert "python -m app models fetch nanodet-g" in found.info.why
+
+
 @pytest.mark.usefixtures("empty")
-def test_auto_without_any_says_how_to_get_one() -> None:
+def test_auto_without_even_that_says_how_to_get_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choose, "ORDER", ("nanodet-g", "blazeface"))
     with pytest.raises(ModelMissing, match="nanodet-g is not on this machine") as caught:
         choose.load("auto", alone)
     assert "python -m app models fetch nanodet-g blazeface" in caught.value.hint

@@ -1,0 +1,82 @@
+"""The presets that see, whole: on a machine without any fetched detector, with the one that comes along."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from app.layers import read_settings
+from app.registry import Registry
+from app.wiring import House, Wiring
+from perception.scene import Scene
+from realtime.core.clock import NS_PER_S
+from realtime.core.frame import VIDEO_CLOCK, Frame, Stamp
+from realtime.core.stage import StageContext
+
+TIMEOUT_S = 120.0
+
+
+@pytest.fixture(scope="module")
+def house() -> Iterator[House]:
+    one = House()
+    yield one
+    one.close()
+
+
+def wired(house: House, preset: str, **flags: Any) -> Wiring:
+    pairs = [("preset", preset), *((name.replace("__", "."), value) for name, value in flags.items())]
+    settings = read_settings(flags=pairs, environ={}).settings
+    wiring = Wiring(settings, Registry(), house, StageContext(shared=house.shared), live=False)
+    wiring.open()
+    return wiring
+
+
+def room(seq: int) -> Frame:
+    pixels = np.random.default_rng(1).integers(60, 120, (30, 40, 3), np.uint8).repeat(8, 0).repeat(8, 1)
+    return Frame(Stamp("video", seq, seq * 3000, VIDEO_CLOCK, NS_PER_S + seq * NS_PER_S // 30), pixels)
+
+
+def test_see_shows_the_camera_tells_scenes_and_is_steered_by_its_detector(house: House) -> None:
+    wiring = wired(house, "see")
+    output, (scenes,) = wiring.output, wiring.tellings()
+    assert wiring.size_px() is None
+    for seq in range(4):
+        wiring.put(room(seq))
+        result = output.get(timeout_s=TIMEOUT_S)
+        assert result.error is None
+        assert result.value.pixels.shape == (240, 320, 3)
+        scene = scenes.get(timeout_s=TIMEOUT_S)
+        assert isinstance(scene.value, Scene)
+        told = scene.value.told(NS_PER_S)
+        assert (told["type"], told["detector"]) == ("seen", "streamnet")
+    assert "streamnet was taken, since nanodet-g is not on this machine" in (wiring.engine() or {})["why"]
+    wiring.configure({"zones": "door: 0,0 1,0 1,1", "overlay.trails": True, "share": 0.3})
+    assert wiring.settings()["zones"].startswith("door")
+    assert wiring.settings()["overlay.trails"] is True
+    wiring.close()
+
+
+def test_paint_see_paints_and_draws(house: House) -> None:
+    wiring = wired(house, "paint-see")
+    assert wiring.size_px() == 256
+    output = wiring.output
+    wiring.put(room(0))
+    result = output.get(timeout_s=TIMEOUT_S)
+    assert result.error is None
+    assert result.value.pixels.shape == (256, 256, 3)
+    assert {"prompt", "detect.zones", "overlay.boxes"} <= wiring.settings().keys()
+    wiring.close()
+
+
+def test_faceless_covers_the_whole_picture_until_it_knows_better(house: House) -> None:
+    """A detector that has seen nothing yet is no reason to show a face."""
+    wiring = wired(house, "faceless", stages__detect__detector="streamnet", graph__output="cover")
+    output = wiring.output
+    wiring.put(room(0))
+    first = output.get(timeout_s=TIMEOUT_S).value.pixels.astype(float)
+    sharp = room(0).pixels.astype(float)
+    assert np.abs(np.diff(first, axis=1)).mean() < 0.3 * np.abs(np.diff(sharp, axis=1)).mean()
+    wiring.close()
