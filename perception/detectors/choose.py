@@ -18,7 +18,7 @@ from .base import Detector
 Shared = Callable[[str, Callable[[], Any]], Any]
 AUTO = "auto"
 ORDER = ("nanodet-g", "blazeface", "streamnet")
-"""What "auto" takes the first of that is on this machine; the last comes along and knows drawn shapes only."""
+"""What "auto" takes the first of that is here; the last one comes along and knows drawn shapes only."""
 
 
 class Load(Protocol):

@@ -1,4 +1,4 @@
-"""A session's record is judged as what its viewer saw: boxes told late are wrong, carried on they are right."""
+"""A session's record is judged as what its viewer saw: late boxes are wrong, carried on they are right."""
 
 from __future__ import annotations
 
