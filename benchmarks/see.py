@@ -96,7 +96,7 @@ def of_clip(options: argparse.Namespace) -> dict[str, Any]:
         print(f"\nclip of photographs: not here ({detector.info.title} sees neither persons nor faces)")
         return {"sap_clip": None}
     with tempfile.TemporaryDirectory() as folder:
-        clip.encode(Path(folder) / "clip.mp4", options.frames)
+        clip.encode(Path(folder) / "clip.mp4", name, options.frames)
         pictures = clip.decode(Path(folder) / "clip.mp4")
     kind = detector.info.names.index(name)
 

@@ -48,13 +48,12 @@ class Forecast:
     names: tuple[str, ...]
     aspect: float
     """Width by height of the picture."""
-    memory_s: float
     drift: Drift | None = None
 
     def at(self, when_ns: int) -> Things:
         """Return where the things are at that time, as shares clipped to the picture."""
         span_s = min(max(seconds(self.at_ns, when_ns), -FARTHEST_S), FARTHEST_S)
-        step = transition_33(span_s, self.memory_s)
+        step = transition_33(span_s)
         now = self.means_N43 @ step[0]
         middle, sides = now[:, :2], np.maximum(now[:, 2:], LEAST)
         velocity = self.means_N43[:, :2] @ step[1]

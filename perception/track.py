@@ -5,21 +5,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
 from .forecast import Drift, Forecast, after, drift_of
-from .kalman import Filter, Habits, Numbers, size_of
+from .kalman import HABITS, Bank, Beliefs, Habit, Numbers
 from .match import Places, pairs
 from .scene import Detections, seconds
 from .tracks import Patience, Tracks
+
+TRIED = 5
+"""What was seen so often tells how far to believe each filter about what is new."""
 
 
 class Tracker:
     """Follow the things of one stream. One thread at a time; what it returns may go to any."""
 
-    def __init__(self, habits: Habits | None = None, patience: Patience | None = None) -> None:
-        self._filter = Filter(habits or Habits())
+    def __init__(self, habits: Sequence[Habit] = HABITS, patience: Patience | None = None) -> None:
+        self._bank = Bank(habits)
+        self._usual_M4 = self._bank.even_M4
         self._patience = patience or Patience()
         self._next_id = 1
         self.reset()
@@ -46,6 +52,8 @@ class Tracker:
         last update to where they are in this one, in shares. `size_px`, width and height, tells the ratio of
         the sides, 16:9 if it is not given. With another size, or other names, all is forgotten.
         """
+        if self._names != detections.names:
+            self._usual_M4 = self._bank.even_M4
         if (self._size_px, self._names) != (size_px, detections.names):
             self.reset()
             self._size_px, self._names = size_px, detections.names
@@ -64,18 +72,17 @@ class Tracker:
 
     def _advance(self, span_s: float, camera: Numbers | None) -> Drift | None:
         tracks = self._tracks
-        tracks.means_N43, tracks.spread_N433 = self._filter.advance(
-            tracks.means_N43, tracks.spread_N433, span_s
-        )
+        tracks.beliefs = self._bank.advance(tracks.beliefs, span_s)
         if camera is None or not np.isfinite(camera).all() or np.linalg.det(camera[:, :2]) <= 0:
             return None
         wide = np.array([self.aspect, 1.0])
         moved = np.asarray(camera, np.float64) * wide[:, None] / np.append(wide, 1.0)
         growth = np.sqrt(np.linalg.det(moved[:, :2]))
-        tracks.means_N43[:, :2] = np.einsum("ij,njk->nik", moved[:, :2], tracks.means_N43[:, :2])
-        tracks.means_N43[:, :2, 0] += moved[:, 2]
-        tracks.means_N43[:, 2:] *= growth
-        tracks.spread_N433 *= growth**2
+        means = tracks.beliefs.means_NM43
+        means[:, :, :2] = np.einsum("ij,nmjk->nmik", moved[:, :2], means[:, :, :2])
+        means[:, :, :2, 0] += moved[:, 2]
+        means[:, :, 2:] *= growth
+        tracks.beliefs.spread_NM433[:] *= growth**2
         return drift_of(moved, span_s)
 
     def _measured(self, detections: Detections) -> tuple[Numbers, Detections]:
@@ -93,11 +100,11 @@ class Tracker:
 
     def _take(self, seen_M4: Numbers, detections: Detections, at_ns: int) -> None:
         tracks = self._tracks
-        variance = tracks.spread_N433[:, :, 0, 0] + self._filter.measured(size_of(tracks.means_N43))
-        known, boxes = pairs(tracks.means_N43[:, :, 0], variance, tracks.kinds_N, seen_M4, detections.kinds_N)
-        tracks.means_N43[known], tracks.spread_N433[known] = self._filter.correct(
-            tracks.means_N43[known], tracks.spread_N433[known], seen_M4[boxes]
-        )
+        expected, variance = self._bank.expected(tracks.beliefs)
+        known, boxes = pairs(expected, variance, tracks.kinds_N, seen_M4, detections.kinds_N)
+        before = Beliefs(*(one[known] for one in tracks.beliefs))
+        for held, now in zip(tracks.beliefs, self._bank.correct(before, seen_M4[boxes]), strict=True):
+            held[known] = now
         self._vote(known, detections.kinds_N[boxes], detections.scores_N[boxes])
         tracks.scores_N[known] = detections.scores_N[boxes]
         tracks.times_missed_N += 1
@@ -109,6 +116,8 @@ class Tracker:
         if not len(known) and len(seen_M4) and np.count_nonzero(tracks.times_missed_N == 1) > 1:
             long_s = -1.0  # all gone at once and others there: a cut
         often = (tracks.times_seen_N >= patience.least_seen) & (after(at_ns, -long_s) <= tracks.seen_N_ns)
+        if (tried := tracks.times_seen_N >= TRIED).any():
+            self._usual_M4 = tracks.beliefs.weights_NM4[tried].mean(axis=0)
         new = np.ones(len(seen_M4), bool)
         new[boxes] = False
         fresh = self._begun(seen_M4[new], _part(detections, new), at_ns)
@@ -127,7 +136,7 @@ class Tracker:
         ids = np.arange(self._next_id, self._next_id + count, dtype=np.int64)
         self._next_id += count
         return Tracks(
-            *self._filter.begin(seen_N4),
+            self._bank.begin(seen_N4, self._usual_M4),
             ids,
             detections.scores_N.astype(np.float32),
             detections.kinds_N.astype(np.int64),
@@ -147,14 +156,13 @@ class Tracker:
         )
         return Forecast(
             at_ns,
-            tracks.means_N43.copy(),
+            tracks.beliefs.mean_N43(),
             tracks.ids_N.copy(),
             (tracks.scores_N * patience.fading**tracks.times_missed_N).astype(np.float32),
             tracks.kinds_N.copy(),
             until,
             self._names,
             self.aspect,
-            self._filter.habits.memory_s,
             drift,
         )
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 import numpy.typing as npt
 
-from .kalman import Numbers
+from .kalman import Beliefs, Numbers
 from .match import Places
 
 
@@ -36,8 +36,7 @@ class Patience:
 class Tracks:
     """Hold what is known of each track, in arrays of one length."""
 
-    means_N43: Numbers
-    spread_N433: Numbers
+    beliefs: Beliefs
     ids_N: Places
     scores_N: npt.NDArray[np.float32]
     kinds_N: Places
@@ -53,8 +52,13 @@ class Tracks:
         return len(self.ids_N)
 
     def kept(self, which: npt.NDArray[np.bool_]) -> Tracks:
-        return Tracks(*(getattr(self, one.name)[which] for one in fields(self)))
+        beliefs = Beliefs(*(one[which] for one in self.beliefs))
+        return Tracks(beliefs, *(getattr(self, name)[which] for name in _ARRAYS))
 
     def joined(self, other: Tracks) -> Tracks:
-        names = [one.name for one in fields(self)]
-        return Tracks(*(np.concatenate([getattr(self, name), getattr(other, name)]) for name in names))
+        beliefs = Beliefs(*map(np.concatenate, zip(self.beliefs, other.beliefs, strict=True)))
+        rest = (np.concatenate([getattr(self, name), getattr(other, name)]) for name in _ARRAYS)
+        return Tracks(beliefs, *rest)
+
+
+_ARRAYS = [one.name for one in fields(Tracks)][1:]

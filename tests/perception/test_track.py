@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from perception.kalman import Habits
+from perception.kalman import START, Habit
 from perception.metrics.world import World, WorldSettings, detections
 from perception.scene import Detections, Things
 from perception.track import Tracker
@@ -61,11 +61,10 @@ def test_the_first_sight_is_the_box_itself_at_rest() -> None:
 
 def test_a_forecast_of_the_filter_agrees_with_one_done_by_hand() -> None:
     """Two sights of one thing; gain and velocity of a Kalman filter of three states, written out."""
-    habits = Habits(side_off=0.01, side_off_share=0.0, swerve=0.0, swerve_share=0.0, start=0.5, start_share=0)
-    tracker = Tracker(habits)
+    tracker = Tracker([Habit(side_off=0.01, side_off_share=0.0, swerve=0.0, swerve_share=0.0)])
     tracker.update(seen(at(0.3, 0.5)), 0, size_px=(100, 100))
     motion = tracker.update(seen(at(0.4, 0.5)), NS_PER_S // 5, size_px=(100, 100))
-    noise, start = 0.01**2 / 2, 0.5**2  # a middle is the mean of two sides
+    noise, start = 0.01**2 / 2, START**2 + 0.1 * 0.2  # a middle is the mean of two sides
     spread = noise + 0.2**2 * start
     gain, gain_of_velocity = spread / (spread + noise), 0.2 * start / (spread + noise)
     assert middles(motion.at(NS_PER_S // 5))[0, 0] == pytest.approx(0.3 + 0.1 * gain, abs=1e-6)
