@@ -66,10 +66,11 @@ class StreamNets:
         import torch
 
         from perception.nets.streamnet.backbone import Pyramid
+        from perception.nets.streamnet.networks import NOW
 
         with self._lock:
             found = self._see.run(picture=torch.from_numpy(picture_13HW))
-            return Pyramid(*(found[name].clone() for name in ("p3", "p4", "p5")))
+            return Pyramid(*(found[name].clone() for name in NOW))
 
     def predict(self, now: Pyramid, before: Sequence[Pyramid]) -> np.ndarray:
         """Return the head's raw rows, (A, 5 + classes), the caller's own."""

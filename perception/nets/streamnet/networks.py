@@ -19,6 +19,8 @@ from .backbone import Pyramid, widths
 from .model import DamoStreamNet, fold
 
 LEVELS = (3, 4, 5)
+NOW, PAST = ("p3", "p4", "p5"), ("past3", "past4", "past5")
+"""Names of the maps of the current frame, and of those before."""
 SOURCES = ("backbone.py", "blocks.py", "head.py", "model.py", "networks.py")
 
 
@@ -34,30 +36,31 @@ class See(nn.Module):
 
 
 class Foresee(nn.Module):
-    """Maps of the current frame and of those before, newest first, to raw rows (B, A, 5 + classes)."""
+    """Maps of the current frame, and those before side by side, to raw rows (B, A, 5 + classes).
+
+    Of the past the newest frame comes first: a level's maps are (B, past * C, H, W).
+    """
 
     def __init__(self, model: DamoStreamNet) -> None:
         super().__init__()
         self.model = model
 
-    def forward(self, *maps: Tensor) -> Tensor:
-        frames = [Pyramid(*maps[k : k + 3]) for k in range(0, len(maps), 3)]
-        return self.model.predict(frames[0], frames[1:])
-
-
-def map_names(past: int) -> list[str]:
-    """Return the names of the second network's inputs, in their order: "p3_0" is of the current frame."""
-    return [f"p{level}_{age}" for age in range(past + 1) for level in LEVELS]
+    def forward(
+        self, p3: Tensor, p4: Tensor, p5: Tensor, past3: Tensor, past4: Tensor, past5: Tensor
+    ) -> Tensor:
+        apart = [one.chunk(self.model.past, 1) for one in (past3, past4, past5)]
+        return self.model.predict(Pyramid(p3, p4, p5), [Pyramid(*maps) for maps in zip(*apart, strict=True)])
 
 
 def named(now: Pyramid, before: Sequence[Pyramid]) -> dict[str, Tensor]:
     """Return maps under the names of the second network's inputs."""
-    maps = [one for frame in (now, *before) for one in frame]
-    return dict(zip(map_names(len(before)), maps, strict=True))
+    past = [torch.cat(maps, 1) for maps in zip(*before, strict=True)]
+    return dict(zip((*NOW, *PAST), (*now, *past), strict=True))
 
 
 def stream_networks(model: DamoStreamNet, digest: str) -> tuple[Network, Network]:
-    """Return what sees a frame ("picture" to "p3", "p4", "p5") and what foresees ("p3_0" ... to "rows").
+    """Return what sees a frame ("picture" to "p3", "p4", "p5") and what foresees (these and
+    "past3", "past4", "past5" to "rows").
 
     The model is folded and put to inference. `digest` names its weights; the code that is traced is added.
     """
@@ -70,14 +73,16 @@ def stream_networks(model: DamoStreamNet, digest: str) -> tuple[Network, Network
         summed.update((here / name).read_bytes())
     digest = summed.hexdigest()
 
-    def level(name: str) -> TensorSpec:
-        k = int(name[1])
-        return TensorSpec(name, "float32", ("b", channels[k], f"h{k}", f"w{k}"))
+    def maps(names: Sequence[str], frames: int) -> tuple[TensorSpec, ...]:
+        each = zip(names, LEVELS, strict=True)
+        return tuple(
+            TensorSpec(name, "float32", ("b", frames * channels[k], f"h{k}", f"w{k}")) for name, k in each
+        )
 
     picture = TensorSpec("picture", "float32", ("b", 3, "h", "w"))
     rows = TensorSpec("rows", "float32", ("b", "a", 5 + model.classes))
-    see = Network("see", See(model), (picture,), tuple(level(f"p{k}") for k in LEVELS), digest)
-    inputs = tuple(level(name) for name in map_names(model.past))
+    see = Network("see", See(model), (picture,), maps(NOW, 1), digest)
+    inputs = (*maps(NOW, 1), *maps(PAST, model.past))
     return see, Network("foresee", Foresee(model), inputs, (rows,), digest)
 
 
