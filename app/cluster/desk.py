@@ -27,6 +27,7 @@ from .parcel import send_file
 from .pool import Backend, choose
 from .record import Record, Refused
 from .scale import Bounds
+from .streams import Names
 
 if TYPE_CHECKING:
     import httpx
@@ -50,6 +51,7 @@ class Desk:
         self.registry = registry
         self.clock: Clock = MonotonicClock()
         self.records: dict[str, Record] = {}
+        self.streams = Names()
         self.moved = 0
         """Sessions that were made again elsewhere."""
         self._ended: OrderedDict[str, str] = OrderedDict()
@@ -66,7 +68,9 @@ class Desk:
                 cluster.spare_sessions,
                 cluster.idle_timeout_s,
             ),
-            placed=lambda name: sum(one.is_at(name) for one in self.records.values()),
+            placed=lambda name: (
+                sum(one.is_at(name) for one in self.records.values()) + self.streams.count(name)
+            ),
             on_news=self._hear,
             on_lost=self._lose,
             on_idle=lambda name: self.start(self.drain(name)),
@@ -110,7 +114,7 @@ class Desk:
         self.records[record.id] = record
         try:
             for _ in range(TRIES):
-                name = await self._first_choice()
+                name = await self.first_choice()
                 try:
                     return await self._put(record, name)
                 except WorkerLost as error:
@@ -182,6 +186,9 @@ class Desk:
     # What the keeper tells.
 
     def _hear(self, name: str, event: dict[str, Any]) -> None:
+        if event["type"] == "streams":
+            self.streams.hear(name, event["names"])
+            return
         record = self.records.get(event["id"])
         if event["type"] == "ended":
             if record is not None and record.worker == name:
@@ -196,6 +203,7 @@ class Desk:
             record.settings = event["settings"]
 
     def _lose(self, name: str) -> None:
+        self.streams.lose(name)
         for record in list(self.records.values()):
             if record.before == name:
                 record.before = ""
@@ -290,7 +298,7 @@ class Desk:
         told: dict[str, Any] = answer.json()
         return told
 
-    async def _first_choice(self) -> str:
+    async def first_choice(self) -> str:
         """Return the worker for a new session; while none answers yet, wait for the first one."""
         views = self.keeper.views
         if not any(one.is_open for one in views()):

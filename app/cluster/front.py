@@ -27,6 +27,7 @@ from app.server import (
     add_errors,
     looks_body,
 )
+from app.stream_http import is_open_to
 from app.visitors import asking
 from realtime.core.channel import Channel, Drop
 from realtime.core.errors import ChannelClosed
@@ -38,6 +39,7 @@ from .line import WorkerLost
 from .pool import Backend
 from .record import Refused
 from .splice import OURS, splicing
+from .streams import METHODS, add_streams
 
 if TYPE_CHECKING:
     import httpx
@@ -52,13 +54,6 @@ HOP = frozenset(
 PRIVATE = frozenset({"cookie", "set-cookie", "authorization"})
 """Between client and front: a worker trusts the front alone."""
 BEAT_S = 15.0
-METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-
-
-class NoStreams(SessionUnknown):
-    """Report that WHIP and WHEP are not served here."""
-
-    permanent = True
 
 
 def build_front(settings: Settings, registry: Registry, backend: Backend, *, page: bool = True) -> FastAPI:
@@ -90,7 +85,7 @@ def build_front(settings: Settings, registry: Registry, backend: Backend, *, pag
     _add_errors(app)
     _add_routes(app, desk)
     _add_sessions(app, desk)
-    _add_no_streams(app)
+    add_streams(app, desk)
     if page:
         from app.port import Port
         from ui.page import mount
@@ -103,6 +98,7 @@ def build_front(settings: Settings, registry: Registry, backend: Backend, *, pag
         upload_path=UPLOAD_PATH,
         upload_bytes=(server.max_upload_mb << 20) + FORM_OVERHEAD_BYTES,
         outside=outside,
+        is_open_to=is_open_to(server),
     )
     add_doors(app, found)
     app.state.splicing = splicing(desk, found)
@@ -216,20 +212,6 @@ def _add_sessions(app: FastAPI, desk: Desk) -> None:
         if answer.is_success and request.method == "DELETE" and request.url.path.endswith(session_id):
             desk.forget(record, "It was closed.")
         return _passed_on(answer)
-
-
-def _add_no_streams(app: FastAPI) -> None:
-    """Say of WHIP and WHEP that they work without workers: a stream's name leads to no worker yet."""
-
-    async def none() -> Response:
-        raise NoStreams(
-            "WHIP and WHEP are not served by workers.",
-            hint="Start the server with server.workers = 0 to publish and play streams.",
-        )
-
-    for path in ("/whip", "/whep", "/watch"):
-        app.add_api_route(path, none, methods=METHODS, include_in_schema=False)
-        app.add_api_route(path + "/{rest:path}", none, methods=METHODS, include_in_schema=False)
 
 
 def _passed_on(answer: httpx.Response) -> StreamingResponse:

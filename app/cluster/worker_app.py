@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -15,6 +14,7 @@ from app.bodies import CreateBody
 from app.registry import Registry
 from app.server import build_app, created
 from app.settings import Settings
+from app.streams import Streams
 
 from .token import TokenGuard
 from .worker import news
@@ -62,12 +62,24 @@ def worker_app(settings: Settings, registry: Registry, secret: str) -> FastAPI:
         """Tell all that the front must know, one JSON object a line, for as long as it listens."""
 
         async def lines() -> AsyncIterator[bytes]:
+            told: list[str] = []
             async for event in news(manager, bodies):
                 # A worker whose media loop hangs falls silent, and is taken for dead.
-                await loop.do(asyncio.sleep(0))
-                yield json.dumps(event, separators=(",", ":")).encode() + b"\n"
+                names = await loop.do(_names(app.state.streams))
+                if names != told:
+                    told = names
+                    yield _line({"type": "streams", "names": names})
+                yield _line(event)
 
         return StreamingResponse(lines(), media_type="application/x-ndjson")
 
     app.add_middleware(TokenGuard, secret=secret)
     return app
+
+
+async def _names(streams: Streams) -> list[str]:
+    return streams.names()
+
+
+def _line(event: dict[str, Any]) -> bytes:
+    return json.dumps(event, separators=(",", ":")).encode() + b"\n"

@@ -39,20 +39,6 @@ async def test_a_session_behind_the_front_is_its_visitor_s_own_and_the_word_is_a
         assert (await one.http.delete(path)).status_code == 204
 
 
-async def test_whip_and_whep_say_that_they_work_without_workers_only() -> None:
-    async with cluster(server__workers=1) as one:
-        await one.all_open(1)
-        for method, path in (
-            ("POST", "/whip/stage1"),
-            ("POST", "/whep"),
-            ("DELETE", "/whep/a/b"),
-            ("GET", "/watch/a"),
-        ):
-            answer = await one.http.request(method, path)
-            assert answer.status_code == 404
-            assert "server.workers = 0" in answer.json()["error"]["hint"]
-
-
 async def test_words_that_are_tried_over_sockets_are_counted() -> None:
     async with cluster(server__workers=1, server__token="open sesame") as one:
         await one.all_open(1)
