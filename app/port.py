@@ -89,6 +89,10 @@ class Port:
         except ModelError:
             return OPEN  # the page stands without the model, and a session says why it cannot paint
 
+    def writes(self) -> bool:
+        nodes = self._manager.settings.graph.nodes.values()
+        return any(self._manager.registry.spec(node.stage).writes for node in nodes)
+
     def engine(self) -> EngineBadge:
         found = self._manager.warmth.engine
         if found:

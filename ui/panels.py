@@ -41,20 +41,19 @@ def masthead() -> gr.HTML:
     )
 
 
-def live_view(engine: EngineBadge, doing: str) -> gr.HTML:
-    """Make the live view; `doing` is what becomes of pictures: "repainted".
+def live_view(engine: EngineBadge, doing: str, *, writes: bool = False) -> gr.HTML:
+    """Make the live view: `doing` is what becomes of pictures ("repainted"), `writes` whether it adds words.
 
     Its value is the id of the running session, "" while there is none. The value is not part of the template,
     so that a change of it does not rebuild the <video>. It triggers "submit" when a session begins, and
     "settled" when typing in the prompt has paused.
     """
     engine_json = json.dumps({"name": engine.name, "why": engine.why})
+    facts = {"ENGINE": engine_json, "DOING": json.dumps(doing), "WRITES": json.dumps(writes)}
     return gr.HTML(
         value="",
         html_template=asset("live.html"),
-        js_on_load="\n".join(
-            [f"const ENGINE = {engine_json};", f"const DOING = {json.dumps(doing)};", *map(asset, SCRIPTS)]
-        ),
+        js_on_load="\n".join([*(f"const {k} = {v};" for k, v in facts.items()), *map(asset, SCRIPTS)]),
         apply_default_css=False,
         elem_id="vs-live",
     )

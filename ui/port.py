@@ -135,6 +135,9 @@ class StudioPort(Protocol):
     def vocabulary(self) -> Vocabulary:
         """Return the words that the painter understands."""
 
+    def writes(self) -> bool:
+        """Tell whether words are written into the pictures: they are not mirrored then."""
+
     def engine(self) -> EngineBadge:
         """Return what paints now, or what will."""
 

@@ -36,6 +36,7 @@ class OverlayStage:
         lane="paint",
         says="Draws what is seen on the picture: boxes, labels, trails and zones.",
         watches=Scene,
+        writes=True,
     )
 
     def __init__(self) -> None:

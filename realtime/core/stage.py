@@ -50,6 +50,8 @@ class StageSpec:
     files: tuple[str, ...] = ()
     """Further config fields that may name files or folders of this machine: a client elsewhere may not set
     them."""
+    writes: bool = False
+    """Whether it writes words into pictures: a page does not mirror those."""
     passes_when_off: bool = True
     """Whether samples pass through once the stage was switched off after too many errors, where the types
     allow it; False for a stage that hides something."""

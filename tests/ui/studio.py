@@ -93,6 +93,9 @@ class StudioPort:
     def vocabulary(self) -> Vocabulary:
         return self.words
 
+    def writes(self) -> bool:
+        return False
+
     def engine(self) -> EngineBadge:
         return BADGE
 

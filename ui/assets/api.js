@@ -46,3 +46,21 @@ function upload(file, progress, cancel) {
     request.send(form);
   });
 }
+
+function iceWays(told) {
+  return { iceServers: told.ice_servers || [], iceTransportPolicy: told.ice_transport_policy || "all" };
+}
+
+// Resolves to ICE servers with a fresh login, or null when the server cannot be reached.
+async function freshWays(id) {
+  const path = new URL(`sessions/${encodeURIComponent(id)}/ice`, API);
+  const answer = await fetch(path).then((one) => (one.ok ? one.json() : null)).catch(() => null);
+  return answer && iceWays(answer);
+}
+
+// Tells the server that a session or a ticket is done with, also while the page goes away.
+function sayClosed(what) {
+  const path = new URL(`${what}/close`, API);
+  if (!navigator.sendBeacon || !navigator.sendBeacon(path))
+    fetch(path, { method: "POST", keepalive: true }).catch(() => {});
+}

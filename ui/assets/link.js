@@ -5,10 +5,6 @@ const RESUME_MS = 18000; // the server keeps a lost session for 20 s
 const MOVED_MS = 2000; // the front and the path itself may both tell of the same move
 const BACK_OFF_MS = [0, 500, 1000, 2000, 4000];
 
-function iceWays(told) {
-  return { iceServers: told.ice_servers || [], iceTransportPolicy: told.ice_transport_policy || "all" };
-}
-
 class Link {
   // on: {queued(place), session(made), picture(stream), path(words), event(object), round(figures), away(), back(),
   // lost(trouble)}
@@ -80,9 +76,7 @@ class Link {
   _tellClosed() {
     if (!this.id && !this.ticket) return;
     const what = this.id ? `sessions/${encodeURIComponent(this.id)}` : `tickets/${encodeURIComponent(this.ticket)}`;
-    const path = new URL(`${what}/close`, API);
-    if (!navigator.sendBeacon || !navigator.sendBeacon(path))
-      fetch(path, { method: "POST", keepalive: true }).catch(() => {});
+    sayClosed(what);
   }
 
   // WebRTC starts at once, the WebSocket a little later. The first that has a picture is shown; WebRTC takes over.
@@ -197,10 +191,9 @@ class Link {
 
   // The login for a TURN server may have run out meanwhile.
   async _again() {
-    const path = new URL(`sessions/${encodeURIComponent(this.id)}/ice`, API);
-    const answer = await fetch(path).then((one) => (one.ok ? one.json() : null)).catch(() => null);
+    const ways = await freshWays(this.id);
     if (this.isClosed) return;
-    if (answer) this.ways = iceWays(answer);
+    if (ways) this.ways = ways;
     this._race();
   }
 

@@ -127,7 +127,7 @@ function watchCamera(opened) {
     if (camera === opened) fail(cameraTrouble({ name: "NotReadableError" }));
   });
   const facing = track.getSettings ? track.getSettings().facingMode : "";
-  view.mirror(facing !== "environment");
+  view.mirror(!WRITES && facing !== "environment");
   view.showInput(opened);
   const devices = navigator.mediaDevices.enumerateDevices ? navigator.mediaDevices.enumerateDevices() : [];
   Promise.resolve(devices).then((found) => {
