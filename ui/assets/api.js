@@ -64,3 +64,10 @@ function sayClosed(what) {
   if (!navigator.sendBeacon || !navigator.sendBeacon(path))
     fetch(path, { method: "POST", keepalive: true }).catch(() => {});
 }
+
+// With workers the front tells at once when one is lost; the paths to it notice by silence, after seconds.
+function newsOf(path, hear) {
+  const news = new EventSource(new URL(path, API));
+  news.onmessage = ({ data }) => hear(JSON.parse(data));
+  return news;
+}

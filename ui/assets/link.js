@@ -33,7 +33,7 @@ class Link {
       throw new Gone();
     }
     this.on.session(made);
-    if (made.events) this._listen(made.events);
+    if (made.events) this.news = newsOf(made.events, (news) => news.type === "move" && this._move());
     this._race();
   }
 
@@ -49,12 +49,6 @@ class Link {
     this.voice = track;
     if (this.wire) this.wire.speak(track);
     if (this.rtc) await this.rtc.speak(track);
-  }
-
-  // With workers the front tells at once when one is lost; the paths to it notice by silence, after seconds.
-  _listen(path) {
-    this.news = new EventSource(new URL(path, API));
-    this.news.onmessage = ({ data }) => JSON.parse(data).type === "move" && this._move();
   }
 
   // Changes settings of the session that are the page's own.
