@@ -55,7 +55,7 @@ SWINGS = {
     ),
     "face": (Swing(110.0, -40.0, (90.0, 35.0), (0.1, 0.07), 1.1),),
 }
-"""As fast as 9 px from picture to picture. Faces are looked for by detectors that see them near the camera."""
+"""As fast as 9 px from picture to picture. A face is large: face detectors see what is near the camera."""
 
 
 def picture(name: str, frame: float) -> Pixels:
