@@ -67,8 +67,9 @@ class PaintedTrack(MediaStreamTrack):
         await self._room()
         try:
             frame = frame_of(await self._channel.aget())
-            while frame is None:
+            while frame is None or self._comes_too_soon():
                 frame = frame_of(await self._channel.aget())
+            self._left_s = self._now_s()
         except ChannelClosed:
             self.stop()
             raise MediaStreamError from None
@@ -88,13 +89,27 @@ class PaintedTrack(MediaStreamTrack):
         return picture
 
     async def _room(self) -> None:
-        """Wait until the line has room for a picture, and its turn has come where the rate is held down."""
+        """Wait until the line has room for a picture, and for its turn where many come at once."""
         now_s = self._now_s()
-        turn_s = self._left_s + 0.9 / self._shaper.step.most_hz  # pictures are never exactly in time
+        turn_s = now_s if self._is_held_down else self._turn_s
         wait_s = max(self.line.wait_s(now_s), turn_s - now_s)
         if wait_s > 0:
             await asyncio.sleep(wait_s)
-        self._left_s = self._now_s()
+
+    @property
+    def _is_held_down(self) -> bool:
+        return self._shaper.step.most_hz < self._rate_hz
+
+    @property
+    def _turn_s(self) -> float:
+        return self._left_s + 0.9 / self._shaper.step.most_hz  # pictures are never exactly in time
+
+    def _comes_too_soon(self) -> bool:
+        """Tell whether a picture is one too many at the rate that is held down, and is to be forgotten.
+
+        It is not kept until its turn: by then the next one is there, and younger.
+        """
+        return self._is_held_down and self._now_s() < self._turn_s
 
     async def _coded(self, frame: Frame) -> av.VideoFrame:
         """Return what the encoder takes; colours and sizes are worked out on its threads, not on the loop."""
