@@ -1,4 +1,4 @@
-"""Find faces with BlazeFace's short-range network, in about a millisecond on any CPU.
+"""Find faces with BlazeFace's short-range network, in a few milliseconds on any CPU.
 
 The whole picture is seen at 128 pixels, so it finds faces within about two metres of an ordinary camera;
 faces that are small in a wide picture are missed.

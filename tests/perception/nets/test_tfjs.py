@@ -216,3 +216,33 @@ def test_a_graph_that_lacks_something_is_refused() -> None:
 )
 def test_same_padding_is_tensorflows(size: int, kernel: int, stride: int, around: tuple[int, int]) -> None:
     assert same_padding(size, kernel, stride) == around
+
+
+def test_a_convolution_takes_only_a_bias_of_its_own() -> None:
+    """One whose result is used twice, or is an output, stays as it is; so does an addition of another shape."""
+    random = np.random.default_rng(0)
+    numbers = {
+        "k": random.normal(size=(2, 3, 1, 1)).astype(np.float32),
+        "bias": np.array([5, -7], np.float32),
+        "grid": random.normal(size=(1, 4, 4, 2)).astype(np.float32),
+    }
+    options = {"padding": "VALID", "strides": (1, 1)}
+    nodes = [
+        Node("conv", ("x", "k"), ("once",), options),
+        Node("add", ("once", "bias"), ("a",), {"activation": "relu"}),
+        Node("conv", ("x", "k"), ("twice",), options),
+        Node("add", ("twice", "bias"), ("b",)),
+        Node("add", ("twice", "a"), ("c",)),
+        Node("conv", ("x", "k"), ("shown",), options),
+        Node("add", ("shown", "bias"), ("d",)),
+        Node("conv", ("x", "k"), ("other",), options),
+        Node("add", ("other", "grid"), ("e",)),
+    ]
+    net = GraphNet(nodes, numbers, "x", ["a", "b", "c", "d", "e", "shown"])
+    assert len(net._nodes) == len(nodes) - 1
+    x = torch.from_numpy(random.normal(size=(1, 4, 4, 3)).astype(np.float32))
+    plain = x @ torch.from_numpy(numbers["k"][:, :, 0, 0].T)
+    summed, grid = plain + torch.from_numpy(numbers["bias"]), torch.from_numpy(numbers["grid"])
+    expected = [summed.relu(), summed, plain + summed.relu(), summed, plain + grid, plain]
+    for found, wanted in zip(net(x), expected, strict=True):
+        torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
