@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,8 +16,14 @@ from realtime.core.errors import ModelCorrupt, ModelMissing
 SIDE = 128
 
 
-def alone(key: str, make: Callable[[], object]) -> object:
-    return make()
+ENGINES: dict[str, Any] = {}
+
+
+def shared(key: str, make: Callable[[], Any]) -> Any:
+    """Give the engine of a key to all tests here, as streams share it."""
+    if key not in ENGINES:
+        ENGINES[key] = make()
+    return ENGINES[key]
 
 
 def test_anchors_are_two_on_the_fine_grid_and_six_on_the_coarse() -> None:
@@ -57,7 +64,7 @@ def test_boxes_on_one_another_become_their_mean() -> None:
 def test_without_its_weights_it_says_how_to_get_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("VITASCOPE_CACHE_DIR", str(tmp_path))
     with pytest.raises(ModelMissing, match="BlazeFace is not on this machine") as caught:
-        load_blazeface(alone, "auto", print)
+        load_blazeface(shared, "auto", print)
     assert "python -m app models fetch blazeface" in caught.value.hint
 
 
@@ -73,7 +80,7 @@ def test_a_torn_file_in_its_place_is_refused(tmp_path: Path) -> None:
 @pytest.fixture
 def detector(fetched: Callable[[str], Path]) -> BlazeFace:
     fetched("blazeface")
-    return load_blazeface(alone, "openvino", lambda sentence: None, precision="fp32")
+    return load_blazeface(shared, "openvino", lambda sentence: None, precision="fp32")
 
 
 def test_it_finds_the_astronauts_face(detector: Detector) -> None:
