@@ -1,7 +1,7 @@
 """Find faces with BlazeFace's short-range network, in a few milliseconds on any CPU.
 
-The network sees 128 pixels, so it finds faces within about two metres of an ordinary camera. A wide picture is
-looked at as squares that overlap, from side to side; smaller faces than about an eighth of a square are missed.
+The network sees 128 pixels, so it finds faces within about two metres of an ordinary camera. A wide picture
+is looked at as squares that overlap; faces smaller than about an eighth of a square are missed.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -41,14 +42,14 @@ class BlazeFace:
         self._anchors = anchors()
 
     def detect(self, pixels: Pixels, captured_ns: int, *, least_score: float, most: int) -> Detections:
-        side, size = self._net.width_px, np.array([pixels.shape[1], pixels.shape[0]] * 2, np.float32)
+        side, small = self._net.width_px, reduced(pixels, self._net.width_px)
+        size = np.array([small.shape[1], small.shape[0]] * 2, np.float32)
         every = [(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))]
-        for left, top, right, bottom in views(pixels.shape[1], pixels.shape[0]):
-            fitted = letterboxed(pixels[top:bottom, left:right], side, side)
+        for left, top, right, bottom in views(small.shape[1], small.shape[0]):
+            fitted = letterboxed(small[top:bottom, left:right], side, side)
             found = self._net.run(fitted.planes_13HW)
-            near, scores = told(
-                found["places"][0], found["logits"][0, :, 0], self._anchors, side, least_score
-            )
+            places, logits = found["places"][0], found["logits"][0, :, 0]
+            near, scores = told(places, logits, self._anchors, side, least_score)
             view = np.array([left, top, right, bottom], np.float32)
             boxes = fitted.shares(near) * np.tile(view[2:] - view[:2], 2) + np.tile(view[:2], 2)
             whole = is_whole(boxes, view, size)
@@ -95,9 +96,18 @@ def anchors() -> Floats:
     return np.concatenate(found).astype(np.float32)
 
 
+def reduced(pixels: Pixels, side_px: int) -> Pixels:
+    """Return a picture whose shorter side is at most as long as the net's, for all squares."""
+    scale = side_px / min(pixels.shape[:2])
+    if scale >= 1 or not SQUARE < max(pixels.shape[:2]) / min(pixels.shape[:2]) <= LONGEST:
+        return pixels
+    size = round(pixels.shape[1] * scale), round(pixels.shape[0] * scale)
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA))
+
+
 def views(width_px: int, height_px: int) -> list[tuple[int, int, int, int]]:
-    """Return the parts of a picture that are looked at, in pixels: squares along its longer side, each half over
-    the next one or more; one that is nearly square, or very long, is looked at as it is.
+    """Return the parts of a picture that are looked at, in pixels: squares along its longer side, each
+    at least half over the next. One that is nearly square, or very long, is looked at as it is.
     """
     long, short = max(width_px, height_px), min(width_px, height_px)
     ratio = long / short

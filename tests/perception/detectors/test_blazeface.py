@@ -94,9 +94,7 @@ def test_it_finds_the_astronauts_face(detector: Detector) -> None:
 
 @pytest.mark.parametrize("left", [0, 0.25, 0.5, 0.75, 1.0])
 @pytest.mark.parametrize("is_wide", [True, False])
-def test_a_face_is_found_where_it_is_in_a_wide_picture(
-    detector: Detector, left: float, is_wide: bool
-) -> None:
+def test_a_face_is_found_in_a_wide_picture(detector: Detector, left: float, is_wide: bool) -> None:
     """Wherever squares are cut, a face is found once, and whole."""
     from skimage import data
 
@@ -125,7 +123,6 @@ def test_views_are_squares_that_cover_the_picture(size: tuple[int, int], count: 
         assert count == 1 or right - left == bottom - top
         seen[top:bottom, left:right] += 1
     assert seen.min() >= 1
-    assert count == 1 or seen[size[1] // 2, size[0] // 2] >= 2 or count == 3
 
 
 def test_parts_of_faces_at_a_cut_are_left_out() -> None:
