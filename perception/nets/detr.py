@@ -111,7 +111,6 @@ def in_any_order(outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: value.sort(dim=1).values for name, value in outputs.items()}
 
 
-@torch.no_grad()
 def _settle_places(model: nn.Module, height: int, width: int) -> None:
     """Let transformers that know a place by its embedding have those for one size of picture.
 
@@ -123,7 +122,8 @@ def _settle_places(model: nn.Module, height: int, width: int) -> None:
             tokens = torch.empty(
                 1, (height // side) * (width // side) + 1, module.position_embeddings.shape[-1]
             )
-            places = module.interpolate_pos_encoding(tokens, height, width)
+            with torch.no_grad():
+                places = module.interpolate_pos_encoding(tokens, height, width)
             module.position_embeddings = nn.Parameter(places.clone(), requires_grad=False)
             module.interpolate_pos_encoding = types.MethodType(_own_places, module)
 
