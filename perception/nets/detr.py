@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import types
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,6 +82,7 @@ def read_detr(folder: Path) -> Detr:
             str(folder), local_files_only=True, use_safetensors=True, dtype=torch.float32
         )
         size, numbers = _size(shown), _numbers(kind, shown)
+        _settle_places(model, *size)
         net = DetrNet(model, *numbers).eval().requires_grad_(False)
         with torch.inference_mode():
             shapes = [tuple(one.shape) for one in net(torch.zeros(1, 3, *size))]
@@ -107,6 +109,29 @@ def in_any_order(outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
     The order is that of scores half-way through the network, and turns where two are equal but for rounding.
     """
     return {name: value.sort(dim=1).values for name, value in outputs.items()}
+
+
+def _settle_places(model: nn.Module, height: int, width: int) -> None:
+    """Let transformers that know a place by its embedding have those for one size of picture.
+
+    They would resize them anew for each picture, in a way (bicubic, smoothed) that OpenVINO has not.
+    """
+    for module in model.modules():
+        if hasattr(module, "interpolate_pos_encoding"):
+            side = module.patch_size
+            tokens = torch.empty(
+                1, (height // side) * (width // side) + 1, module.position_embeddings.shape[-1]
+            )
+            with torch.no_grad():
+                places = module.interpolate_pos_encoding(tokens, height, width)
+            module.position_embeddings = nn.Parameter(places.clone(), requires_grad=False)
+            module.interpolate_pos_encoding = types.MethodType(_own_places, module)
+
+
+def _own_places(module: Any, embeddings: Tensor, height: int, width: int) -> Tensor:
+    """Stand for a module's method: the places are those of the one size already."""
+    places: Tensor = module.position_embeddings
+    return places
 
 
 def _size(shown: dict[str, Any]) -> tuple[int, int]:

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from perception.detectors.base import Detector
-from perception.detectors.blazeface import BlazeFace, anchors, faces, load_blazeface
+from perception.detectors.blazeface import BlazeFace, anchors, is_whole, joined, load_blazeface, told, views
 from realtime.core.errors import ModelCorrupt, ModelMissing
 
 SIDE = 128
 
 
-def alone(key: str, make: Callable[[], object]) -> object:
-    return make()
+ENGINES: dict[str, Any] = {}
+
+
+def shared(key: str, make: Callable[[], Any]) -> Any:
+    """Give the engine of a key to all tests here, as streams share it."""
+    if key not in ENGINES:
+        ENGINES[key] = make()
+    return ENGINES[key]
 
 
 def test_anchors_are_two_on_the_fine_grid_and_six_on_the_coarse() -> None:
@@ -37,7 +44,7 @@ def answer(**said: tuple[float, list[float]]) -> tuple[np.ndarray, np.ndarray]:
 
 def test_boxes_are_told_from_their_anchors() -> None:
     places, logits = answer(a0=(2.0, [10, 20, 8, 6]), a895=(0.0, [-20, -30, 10, 40]), a5=(-3, [0, 0, 9, 9]))
-    boxes, scores = faces(places, logits, anchors(), SIDE, 0.3)
+    boxes, scores = told(places, logits, anchors(), SIDE, 0.3)
     np.testing.assert_allclose(boxes, [[10, 21, 18, 27], [95, 70, 105, 110]], atol=1e-4)
     np.testing.assert_allclose(scores, [1 / (1 + np.exp(-2.0)), 0.5], atol=1e-6)
 
@@ -46,7 +53,7 @@ def test_boxes_on_one_another_become_their_mean() -> None:
     places, logits = answer(
         a0=(1.0, [20, 20, 20, 20]), a1=(0.0, [24, 20, 20, 20]), a500=(3.0, [0, 0, 10, 10])
     )
-    boxes, scores = faces(places, logits, anchors(), SIDE, 0.3)
+    boxes, scores = joined(*told(places, logits, anchors(), SIDE, 0.3))
     assert len(boxes) == 2
     first, second = 1 / (1 + np.exp(-1.0)), 0.5
     moved = 4 * second / (first + second)
@@ -57,7 +64,7 @@ def test_boxes_on_one_another_become_their_mean() -> None:
 def test_without_its_weights_it_says_how_to_get_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("VITASCOPE_CACHE_DIR", str(tmp_path))
     with pytest.raises(ModelMissing, match="BlazeFace is not on this machine") as caught:
-        load_blazeface(alone, "auto", print)
+        load_blazeface(shared, "auto", print)
     assert "python -m app models fetch blazeface" in caught.value.hint
 
 
@@ -73,7 +80,7 @@ def test_a_torn_file_in_its_place_is_refused(tmp_path: Path) -> None:
 @pytest.fixture
 def detector(fetched: Callable[[str], Path]) -> BlazeFace:
     fetched("blazeface")
-    return load_blazeface(alone, "openvino", lambda sentence: None, precision="fp32")
+    return load_blazeface(shared, "openvino", lambda sentence: None, precision="fp32")
 
 
 def test_it_finds_the_astronauts_face(detector: Detector) -> None:
@@ -85,13 +92,45 @@ def test_it_finds_the_astronauts_face(detector: Detector) -> None:
     np.testing.assert_allclose(found.xyxy_N4, [[0.348, 0.158, 0.532, 0.342]], atol=0.004)
 
 
-def test_a_face_is_found_where_it_is_in_a_wide_picture(detector: Detector) -> None:
+@pytest.mark.parametrize("left", [0, 0.25, 0.5, 0.75, 1.0])
+@pytest.mark.parametrize("is_wide", [True, False])
+def test_a_face_is_found_in_a_wide_picture(detector: Detector, left: float, is_wide: bool) -> None:
+    """Wherever squares are cut, a face is found once, and whole."""
     from skimage import data
 
-    wide = np.zeros((256, 400, 3), np.uint8)
-    wide[:, 144:] = data.astronaut()[::2, ::2]
-    (box,) = detector.detect(wide, 0, least_score=0.5, most=20).xyxy_N4
-    np.testing.assert_allclose(box, [0.583, 0.158, 0.7, 0.342], atol=0.05)
+    long, short = 910, 512
+    picture = np.full((short, long, 3) if is_wide else (long, short, 3), 90, np.uint8)
+    start = round(left * (long - short))
+    part = picture[:, start : start + short] if is_wide else picture[start : start + short]
+    part[:] = data.astronaut()
+    (box,) = detector.detect(picture, 0, least_score=0.5, most=20).xyxy_N4
+    scale, moved = short / long, start / long
+    expected = np.array([0.348, 0.158, 0.532, 0.342])
+    along = expected[[0, 2] if is_wide else [1, 3]] * scale + moved
+    expected[[0, 2] if is_wide else [1, 3]] = along
+    np.testing.assert_allclose(box, expected, atol=0.025)
+
+
+@pytest.mark.parametrize(
+    ("size", "count"),
+    [((512, 512), 1), ((640, 480), 2), ((1280, 720), 3), ((720, 1280), 3), ((2000, 100), 1)],
+)
+def test_views_are_squares_that_cover_the_picture(size: tuple[int, int], count: int) -> None:
+    found = views(*size)
+    assert len(found) == count
+    seen = np.zeros(size[::-1], int)
+    for left, top, right, bottom in found:
+        assert count == 1 or right - left == bottom - top
+        seen[top:bottom, left:right] += 1
+    assert seen.min() >= 1
+
+
+def test_parts_of_faces_at_a_cut_are_left_out() -> None:
+    picture = np.array([200, 100, 200, 100], np.float32)
+    boxes = np.array([[0, 0, 40, 40], [60, 60, 99, 100], [30, 30, 60, 60]], np.float32)
+    left, right = (np.array([x, 0, x + 100, 100], np.float32) for x in (0, 100))
+    assert is_whole(boxes, left, picture).tolist() == [True, False, True]
+    assert is_whole(boxes + np.float32([100, 0, 100, 0]), right, picture).tolist() == [False, True, True]
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 900), (33, 57), (1080, 1920)])

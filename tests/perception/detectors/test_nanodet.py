@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,8 +17,14 @@ from realtime.core.errors import ModelCorrupt, ModelMissing
 BINS = 11
 
 
-def alone(key: str, make: Callable[[], object]) -> object:
-    return make()
+ENGINES: dict[str, Any] = {}
+
+
+def shared(key: str, make: Callable[[], Any]) -> Any:
+    """Give the engine of a key to all tests here, as streams share it."""
+    if key not in ENGINES:
+        ENGINES[key] = make()
+    return ENGINES[key]
 
 
 def test_cells_lie_in_the_middle_of_their_squares() -> None:
@@ -54,7 +61,7 @@ def test_of_too_many_the_surest_are_looked_at() -> None:
 def test_without_its_weights_it_says_how_to_get_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("VITASCOPE_CACHE_DIR", str(tmp_path))
     with pytest.raises(ModelMissing, match="NanoDet-g is not on this machine") as caught:
-        load_nanodet(alone, "auto", print)
+        load_nanodet(shared, "auto", print)
     assert "python -m app models fetch nanodet-g" in caught.value.hint
     assert "145 MB" in caught.value.hint
 
@@ -74,7 +81,7 @@ def test_another_network_in_its_place_is_refused(fetched: Callable[[str], Path],
 @pytest.fixture
 def detector(fetched: Callable[[str], Path]) -> NanoDet:
     fetched("nanodet-g")
-    return load_nanodet(alone, "openvino", lambda sentence: None, precision="fp32")
+    return load_nanodet(shared, "openvino", lambda sentence: None, precision="fp32")
 
 
 def test_it_finds_the_astronaut(detector: Detector) -> None:

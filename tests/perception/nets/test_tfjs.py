@@ -219,7 +219,7 @@ def test_same_padding_is_tensorflows(size: int, kernel: int, stride: int, around
 
 
 def test_a_convolution_takes_only_a_bias_of_its_own() -> None:
-    """One whose result is used twice, or is an output, stays as it is; so does an addition of another shape."""
+    """One whose result is used twice, or is an output, stays; so does an addition of another shape."""
     random = np.random.default_rng(0)
     numbers = {
         "k": random.normal(size=(2, 3, 1, 1)).astype(np.float32),
