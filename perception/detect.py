@@ -67,7 +67,7 @@ class DetectStage:
         gives=Scene,
         config=DetectConfig,
         lane="see",
-        models=("detector",),
+        files=("detector",),
         says="Finds things, follows them, and knows where they are when a picture is shown.",
     )
 
