@@ -15,8 +15,8 @@ APART = 8
 """Cells between the points that are looked at."""
 MOST_POINTS = 800
 LEAST_POINTS = 24
-LEAST_DETAIL = 5
-"""Levels by which neighbours must differ: on a bare wall flow is a guess."""
+NEAR, LEAST_DETAIL = 3, 6
+"""Levels by which what is so many cells apart must differ: on a bare wall flow is a guess."""
 OFF = 0.5
 """Cells by which a point may miss the common motion."""
 LEAST_INLIERS = 0.3
@@ -48,15 +48,16 @@ def points_of(
     grey_HW: npt.NDArray[np.uint8], backward_HW2: Field, consistent_HW: npt.NDArray[np.bool_]
 ) -> Points:
     """Return points of an even grid of the later picture where it has detail and the flow is consistent."""
-    cut = np.s_[APART // 2 : -1 : APART, APART // 2 : -1 : APART]
+    half = APART // 2
+    cut = np.s_[half:-NEAR:APART, half:-NEAR:APART]
     smooth = np.asarray(cv2.blur(grey_HW, (3, 3)), np.uint8)  # noise is no detail
     here = smooth[cut].astype(np.int16)
-    right = smooth[APART // 2 : -1 : APART, APART // 2 + 1 :: APART]
-    below = smooth[APART // 2 + 1 :: APART, APART // 2 : -1 : APART]
+    right = smooth[half:-NEAR:APART, half + NEAR :: APART]
+    below = smooth[half + NEAR :: APART, half:-NEAR:APART]
     detail = np.maximum(np.abs(here - right), np.abs(here - below))
     rows, columns = np.nonzero(detail >= LEAST_DETAIL)
     step = -(-len(rows) // MOST_POINTS) or 1
-    now = np.stack([columns, rows], axis=1)[::step] * APART + APART // 2
+    now = np.stack([columns, rows], axis=1)[::step] * APART + half
     sure = now[consistent_HW[now[:, 1], now[:, 0]]]
     back = backward_HW2[sure[:, 1], sure[:, 0]]
     return Points((sure + back).astype(np.float32), sure.astype(np.float32), len(now))
