@@ -30,7 +30,7 @@ class Pair:
 
 
 def made(films: int, frames: int, *, things: bool) -> Iterator[Pair]:
-    """Yield pairs of held-out photographs that a camera moves over, with things that move before them or without."""
+    """Yield pairs of held-out photographs that a camera moves over, with or without things before them."""
     ranges = Ranges() if things else Ranges(things=(0, 0))
     for seed in range(FIRST_SEED, FIRST_SEED + films):
         one = film(seed, SIZE_PX, frames, names=HELD_OUT, ranges=ranges)

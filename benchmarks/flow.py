@@ -2,8 +2,8 @@
 
 Made films of 640x360 have exact flow: in *camera* one held-out photograph is moved as by a camera, in
 *layers* up to seven cut-outs move before it, each its own way; what they cover in the next picture, or what
-leaves it, is judged apart. *Stereo* is real: two cameras side by side before a motorcycle, which see things up
-to 60 px apart.
+leaves it, is judged apart. *Stereo* is real: two cameras side by side before a motorcycle, which see things
+up to 60 px apart.
 
 Errors are end-point errors in px, the mean over pixels; time is that of the processor, of one thread, of one
 flow between two grey pictures, the median.

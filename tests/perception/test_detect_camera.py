@@ -131,3 +131,14 @@ def test_what_flow_has_not_seen_wholly_is_not_used() -> None:
     watching.detect._tracker.update = noted  # type: ignore[method-assign]
     watching.scenes(21)
     assert [camera is None for camera in cameras] == [True, False, False, True, False, False]
+
+
+def test_a_cut_that_flow_tells_of_is_not_told_twice() -> None:
+    told = {}
+    for is_watching in (True, False):
+        watching = Watching(1, is_watching=is_watching)
+        watching.scenes(4)
+        other = wall(9, SIZE)
+        (given,) = watching.detect.process(Frame(make_stamp(4, captured_ns=2 * NS_PER_S), other))
+        told[is_watching] = [one["what"] for one in given.value.happened]
+    assert told == {True: [], False: ["cut"]}
