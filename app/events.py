@@ -12,7 +12,7 @@ from realtime.core.errors import VitascopeError
 Event = dict[str, Any]
 
 KEPT_UNTIL_HEARD = 16
-MOMENTARY = ("stats", "seen")
+MOMENTARY = ("stats", "seen", "motion")
 
 
 def progress(message: str, fraction: float | None = None) -> Event:

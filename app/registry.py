@@ -23,6 +23,8 @@ STAGES: Mapping[str, str] = {
     "mask": "pipelines.maps.mask:MaskStage",
     "detect": "perception.detect:DetectStage",
     "overlay": "perception.overlay.stage:OverlayStage",
+    "flow": "perception.flow.stage:FlowStage",
+    "flow-view": "perception.flow.view:FlowViewStage",
     "cover": "perception.cover.stage:CoverStage",
     "mirror": "pipelines.mirror:MirrorStage",
 }

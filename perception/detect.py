@@ -20,6 +20,8 @@ from realtime.core.stage import Emitted, Live, StageContext, StageSpec
 
 from .cut import CutDetector
 from .detectors.base import Detector, DetectorInfo
+from .flow.path import Affine
+from .flow.value import Flow
 from .kinds import MAX_CHARS, kinds_of, plain
 from .scene import Detections, Scene
 from .schedule import Schedule
@@ -69,6 +71,7 @@ class DetectStage:
         lane="see",
         files=("detector",),
         says="Finds things, follows them, and knows where they are when a picture is shown.",
+        watches=Flow,
     )
 
     def __init__(self, load: Callable[..., Detector] | None = None) -> None:
@@ -156,9 +159,10 @@ class DetectStage:
         found = _of_kinds(found, config.kinds)
         holds_ns = captured_ns + round(found.ahead_s * NS_PER_S)
         size_px = (frame.width_px, frame.height_px)
-        motion = self._tracker.update(found, holds_ns, size_px=size_px)
+        camera = self._camera(frame.stamp)
+        motion = self._tracker.update(found, holds_ns, camera=camera, size_px=size_px)
         happened = self._watch.update(motion.at(captured_ns), captured_ns)
-        if is_cut:
+        if is_cut and not self._ctx.watched:  # who sees motion tells of it
             happened = ({"what": "cut", "at_ns": captured_ns, "says": "another scene"}, *happened)
         self._tell_unknown()
         work_ms = (self._clock.now_ns() - begin_ns) / NS_PER_MS
@@ -171,6 +175,14 @@ class DetectStage:
             {"detect_ms": round(work_ms, 2), "found": float(len(found))},
             self._watch.places(),
         )
+
+    def _camera(self, stamp: Stamp) -> Affine | None:
+        """Return how the camera moved since the last run's picture; None where not all of that is known."""
+        for newest in self._ctx.watched.values():
+            flow = newest()
+            if flow is not None and flow.stamp.source == stamp.source:
+                return flow.path.between(self._before_ns, stamp.captured_ns)  # type: ignore[no-any-return]
+        return None
 
     def _note_delay(self, captured_ns: int, end_ns: int) -> None:
         """Tell the detector how old its boxes are when they are shown: half a round after they are made."""

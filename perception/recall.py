@@ -8,39 +8,48 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 from realtime.core.clock import NS_PER_MS
 from realtime.core.frame import Stamp
-
-from .scene import Scene
 
 KEPT = 64
 """Scenes of a node: two seconds at 30 a second."""
 Watched = Mapping[str, Callable[[], Any | None]]
 
 
-class Recall:
-    """Remember the newest scenes of each watched node. One session's, on one lane."""
+class Stamped(Protocol):
+    """What was seen in one picture, such as a scene."""
 
-    def __init__(self) -> None:
-        self._scenes: dict[str, deque[Scene]] = {}
-        self._done_with: dict[str, Scene] = {}
+    @property
+    def stamp(self) -> Stamp: ...
+
+
+S = TypeVar("S", bound=Stamped)
+
+
+class Recall(Generic[S]):
+    """Remember the newest scenes of each watched node, or what else it sees. One session's, on one lane."""
+
+    def __init__(self, kept: int = KEPT) -> None:
+        self._kept = kept
+        self._scenes: dict[str, deque[S]] = {}
+        self._done_with: dict[str, S] = {}
         """The newest scenes at `reset`: they belong to the stream that ended."""
 
-    def look(self, watched: Watched) -> list[tuple[str, Scene]]:
+    def look(self, watched: Watched) -> list[tuple[str, S]]:
         """Take what is new, and return it with the names of the nodes. Never waits."""
         new = []
         for node, newest in watched.items():
             scene = newest()
-            scenes = self._scenes.setdefault(node, deque(maxlen=KEPT))
+            scenes = self._scenes.setdefault(node, deque(maxlen=self._kept))
             is_known = bool(scenes) and scenes[-1] is scene
             if scene is not None and not is_known and scene is not self._done_with.get(node):
                 scenes.append(scene)
                 new.append((node, scene))
         return new
 
-    def nearest(self, stamp: Stamp, stale_ms: float) -> list[tuple[str, Scene]]:
+    def nearest(self, stamp: Stamp, stale_ms: float) -> list[tuple[str, S]]:
         """Return each node's name and its scene that is nearest to a picture of the same source.
 
         A node whose nearest scene is more than `stale_ms` away is left out.
@@ -68,6 +77,6 @@ class Recall:
         self._scenes.clear()
 
 
-def lateness_ms(scene: Scene, stamp: Stamp) -> float:
+def lateness_ms(scene: Stamped, stamp: Stamp) -> float:
     """Return how far in time a scene's picture is from another one, either way."""
     return abs(stamp.captured_ns - scene.stamp.captured_ns) / NS_PER_MS

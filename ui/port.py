@@ -26,6 +26,7 @@ and hears these events over the data channel "control" or the WebSocket, one JSO
     {"type": "stats", "age_p95_ms", "fps", "repeated"?, "dropped", "wait_ms"?, ...}    twice a second
     {"type": "recording", "on": bool, "name"}              a recording runs, or has ended
     {"type": "seen", "detector", "things": [{"id", "name", "score", "box", "velocity"}], ...}    what is where
+    {"type": "motion", "camera", "speed", "camera_moves", "things_move", ...}    how the picture moves
     {"type": "result", "node", "what", "says", ...}        something began or ended: a person came in
     {"type": "notice", "message", "hint"?}                 worth a line under the picture
     {"type": "error", "message", "hint", "kind", "permanent"?: bool}    a card; over the picture if permanent

@@ -38,7 +38,8 @@ class CoverStage:
         self._config = CoverConfig()
         self._watched: Mapping[str, Callable[[], Any | None]] = {}
         self._report: Callable[[str], None] = lambda sentence: None
-        self._recall, self._hold = Recall(), Hold()
+        self._recall: Recall[Scene] = Recall()
+        self._hold = Hold()
         self._has_seen = False
         self._is_blind = False
 

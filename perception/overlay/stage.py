@@ -42,7 +42,7 @@ class OverlayStage:
     def __init__(self) -> None:
         self._config = OverlayConfig()
         self._watched: Mapping[str, Callable[[], Any | None]] = {}
-        self._recall = Recall()
+        self._recall: Recall[Scene] = Recall()
         self._trails = Trails()
 
     def open(self, ctx: StageContext) -> None:
