@@ -50,8 +50,8 @@ streaming perception paper (arXiv:2005.10420). *streamnet*: what is foreseen, fo
 
 ## What it cannot do
 
-It knows flat, drawn shapes of a tenth to a third of the picture; on other pictures it mostly says nothing, and what it
-says is wrong. A thing that turns at a wall between two frames is foreseen behind the wall. Training took
+It knows drawn shapes of a tenth to a third of the picture, and what it says of other pictures means nothing. Nothing
+tells it of a wall at which a thing will turn. Small and covered things are often missed. Training took
 {steps} steps on {pictures} drawn pictures, which is short: more makes it better.
 """
 

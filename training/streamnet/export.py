@@ -17,7 +17,7 @@ from training.streamnet.train import CLIPS, PIECES, PLAN, WORK, make
 
 MODEL = Path(__file__).resolve().parents[2] / "models" / "streamnet"
 """Where the detector ships."""
-LONGEST_PX = 192
+LONGEST_PX = 256
 
 
 def averaged(checkpoint: Path) -> tuple[DamoStreamNet, int]:
