@@ -76,8 +76,8 @@ class TimeAttention(nn.Module):
         self.proj = nn.Linear(channels, channels)
 
     def forward(self, x_NSC: Tensor) -> Tensor:
-        q, k, v = self.qkv(x_NSC).chunk(3, -1)
-        return self.proj(functional.scaled_dot_product_attention(q, k, v))
+        q, k, v = self.qkv(x_NSC)[:, None].chunk(3, -1)
+        return self.proj(functional.scaled_dot_product_attention(q, k, v)[:, 0])
 
 
 class TimeBlock(nn.Module):
@@ -118,7 +118,7 @@ class Temporal(nn.Module):
 
 
 class Update(nn.Module):
-    """Bring state and flow forward by one round; `weights` tells how to enlarge the flow, once it is wanted."""
+    """Bring state and flow forward by one round; `weights` tells how to enlarge the flow, if wanted."""
 
     def __init__(self, plan: Plan, steps: int) -> None:
         super().__init__()
