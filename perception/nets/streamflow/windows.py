@@ -68,7 +68,7 @@ def chunked(frames: Iterable[Tensor], length: int, flowing: Flowing) -> Iterator
 
     for window in chunks(frames, length):
         found = flowing(torch.stack(window.frames)[None], None).pixels_BS2HW[0]
-        yield from (found[k] for k in window.fresh)
+        yield from found[window.fresh.start : window.fresh.stop].clone()  # an engine writes there again
 
 
 @dataclass(frozen=True, slots=True)
