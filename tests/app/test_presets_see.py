@@ -41,7 +41,7 @@ def room(seq: int) -> Frame:
 
 def test_see_shows_the_camera_tells_scenes_and_is_steered_by_its_detector(house: House) -> None:
     wiring = wired(house, "see")
-    output, (scenes,) = wiring.output, wiring.tellings()
+    output, (_, scenes) = wiring.output, wiring.tellings()  # of flow and detect
     assert wiring.size_px() is None
     for seq in range(4):
         wiring.put(room(seq))
