@@ -1,5 +1,5 @@
 // What is seen, in words: how many of what, and what happened, the newest first. Words reach the page as text.
-const HAPPENED_SHOWN = 6;
+const HAPPENED_SHOWN = 4;
 
 class Seen {
   constructor(root) {
