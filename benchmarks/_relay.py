@@ -1,7 +1,7 @@
 """A UDP line that is long and uneven: packets are late, each by another time, and so overtake each other.
 
-The relay stands between a WebRTC client and its server: the client is told the relay's address instead of
-the server's (`rewritten`), and the server takes the relay for its peer. Loss and rate are `_netns.py`'s.
+The relay stands between a WebRTC client and its server: each is told an address of the relay's instead of the
+other's (`rewritten`), or they would find each other without it. Loss and rate are `_netns.py`'s.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from typing import Any
 class UdpRelay:
     """Pass datagrams on between whoever writes first and `target`, `delay_s` plus up to `jitter_s` later."""
 
-    def __init__(self, target: tuple[str, int], delay_s: float, jitter_s: float, seed: int = 0) -> None:
-        self._target = target
+    def __init__(self, delay_s: float, jitter_s: float, seed: int = 0) -> None:
+        self.target: tuple[str, int] | None = None
+        """Where to; what comes before it is known is lost."""
         self._delay_s, self._jitter_s = delay_s, jitter_s
         self._random = random.Random(seed)
         self._near: asyncio.DatagramTransport | None = None
@@ -27,18 +28,16 @@ class UdpRelay:
         """Packets that went out before one that came in earlier."""
         self._newest = 0
 
-    async def open(self) -> tuple[str, int]:
-        """Begin; return the address that stands for the target."""
+    async def open(self, host: str) -> tuple[tuple[str, int], tuple[str, int]]:
+        """Begin, at an address of this machine; return what stands for the target, and for the client."""
         loop = asyncio.get_running_loop()
-        host = self._target[0]
         self._near, _ = await loop.create_datagram_endpoint(
             lambda: _Hand(self._from_client), local_addr=(host, 0)
         )
         self._far, _ = await loop.create_datagram_endpoint(
             lambda: _Hand(self._from_target), local_addr=(host, 0)
         )
-        address: tuple[str, int] = self._near.get_extra_info("sockname")
-        return address
+        return self._near.get_extra_info("sockname"), self._far.get_extra_info("sockname")
 
     def close(self) -> None:
         """Pass nothing on any more."""
@@ -48,7 +47,8 @@ class UdpRelay:
 
     def _from_client(self, data: bytes, address: tuple[str, int]) -> None:
         self._client = address
-        self._later(self._far, data, self._target)
+        if self.target is not None:
+            self._later(self._far, data, self.target)
 
     def _from_target(self, data: bytes, address: tuple[str, int]) -> None:
         if self._client is not None:
@@ -79,16 +79,16 @@ class _Hand(asyncio.DatagramProtocol):
 
 
 def candidate(sdp: str) -> tuple[str, int]:
-    """Return the address of an answer's first IPv4 UDP candidate. Raises ValueError when it has none."""
+    """Return the address of a description's first IPv4 UDP candidate. Raises ValueError when it has none."""
     for line in sdp.splitlines():
         parts = line.split()
         if line.startswith("a=candidate:") and parts[2].lower() == "udp" and "." in parts[4]:
             return parts[4], int(parts[5])
-    raise ValueError("the answer has no IPv4 candidate")
+    raise ValueError("the description has no IPv4 candidate")
 
 
 def rewritten(sdp: str, address: tuple[str, int]) -> str:
-    """Return the answer with `address` as its only candidate."""
+    """Return the description with `address` as its only candidate."""
     first = True
     lines: list[str] = []
     for line in sdp.splitlines():
@@ -100,5 +100,5 @@ def rewritten(sdp: str, address: tuple[str, int]) -> str:
                 continue
         lines.append(line)
     if first:
-        raise ValueError("the answer has no candidate")
+        raise ValueError("the description has no candidate")
     return "\r\n".join(lines) + "\r\n"

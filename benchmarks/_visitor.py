@@ -220,10 +220,15 @@ class Visit:
 
     async def _connect(self, timeout_s: float = CALL_TIMEOUT_S) -> None:
         await self.pc.setLocalDescription(await self.pc.createOffer())
-        answer = await asyncio.to_thread(self._offered, self.pc.localDescription.sdp, timeout_s)
+        sdp = self.pc.localDescription.sdp
         if self._delay_s or self._jitter_s:
-            self._relay = UdpRelay(candidate(answer), self._delay_s, self._jitter_s)
-            answer = rewritten(answer, await self._relay.open())
+            self._relay = UdpRelay(self._delay_s, self._jitter_s)
+            for_server, for_us = await self._relay.open(candidate(sdp)[0])
+            sdp = rewritten(sdp, for_us)
+        answer = await asyncio.to_thread(self._offered, sdp, timeout_s)
+        if self._relay is not None:
+            self._relay.target = candidate(answer)
+            answer = rewritten(answer, for_server)
         await self.pc.setRemoteDescription(RTCSessionDescription(answer, "answer"))
 
     async def _come_back(self, silent_s: float) -> None:

@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
@@ -26,8 +27,22 @@ JUMP_PACKETS = 128
 FIRST_WAIT_S, LEAST_WAIT_S, MOST_WAIT_S = 0.05, 0.02, 0.2
 """From one question to the next for the same packet: before an answer was timed, and within what bounds."""
 ANSWERS_TIMED = 15
+LATE_KNOWN_S, MOST_HOLD_S = 5.0, 0.06
+"""Packets that came by themselves after others of late show a line that does not keep the order: there a
+missing one is waited for as long as those took, but not longer than the second."""
 SILENCE_S = 0.5
 """When nothing comes for so long, asking waits for the line."""
+
+
+@dataclass(slots=True)
+class Wanted:
+    """Hold what is known of one missing packet."""
+
+    missed_s: float
+    due_s: float
+    """When it is to be asked for, next."""
+    asked_s: float | None = None
+    """When it was, first."""
 
 
 class Missing:
@@ -35,15 +50,18 @@ class Missing:
 
     def __init__(self) -> None:
         self.newest: int | None = None
-        self._asked_s: dict[int, tuple[float, float]] = {}
-        """By packet, when it was asked for first and last; the oldest packet first."""
+        self._wanted: dict[int, Wanted] = {}
+        """By number, the oldest first."""
         self._answers_s: deque[float] = deque(maxlen=ANSWERS_TIMED)
+        self._late_s: deque[tuple[float, float]] = deque(maxlen=ANSWERS_TIMED)
+        """(When, by how much) packets that were missed came by themselves."""
+        self._knows_copies = False
 
     def __len__(self) -> int:
-        return len(self._asked_s)
+        return len(self._wanted)
 
     def __contains__(self, number: int) -> bool:
-        return number in self._asked_s
+        return number in self._wanted
 
     @property
     def wait_s(self) -> float:
@@ -52,14 +70,18 @@ class Missing:
             return FIRST_WAIT_S
         return min(max(1.25 * median(self._answers_s) + 0.005, LEAST_WAIT_S), MOST_WAIT_S)
 
-    def came(self, number: int, now_s: float) -> list[int]:
-        """Note that packet `number` came; return what is missing since, to be asked for at once."""
+    def hold_s(self, now_s: float) -> float:
+        """Return how long a missing packet may still come by itself; 0 on a line that keeps the order."""
+        late_s = [by_s for when_s, by_s in self._late_s if now_s - when_s < LATE_KNOWN_S]
+        return min(max(late_s) + 0.002, MOST_HOLD_S) if len(late_s) >= 3 else 0.0
+
+    def came(self, number: int, now_s: float, *, is_copy: bool = False) -> list[int]:
+        """Note that packet `number` came; return what is to be asked for at once."""
+        self._knows_copies |= is_copy
         if self.newest is None or not uint16_gt(number, self.newest):
             self.newest = number if self.newest is None else self.newest
-            if (asked := self._asked_s.pop(number, None)) is not None:
-                # From the first question on: if the second was answered, that is too long, but no matter
-                # how slow the line becomes it is never too short, and most are answered at the first.
-                self._answers_s.append(now_s - asked[0])
+            if (wanted := self._wanted.pop(number, None)) is not None:
+                self._learn(wanted, now_s, is_copy)
             return []
         missed: list[int] = []
         if 0 < uint16_add(number, -self.newest) <= JUMP_PACKETS:
@@ -69,27 +91,37 @@ class Missing:
                 one = uint16_add(one, 1)
         self.newest = number
         self.forget_before(uint16_add(number, -HISTORY_PACKETS))
-        self._asked_s.update((one, (now_s, now_s)) for one in missed)
-        return missed
+        if not missed:
+            return []
+        due_s = now_s + self.hold_s(now_s)
+        self._wanted.update((one, Wanted(now_s, due_s)) for one in missed)
+        return self.due(now_s) if due_s == now_s else []
 
     def due(self, now_s: float) -> list[int]:
-        """Return what is to be asked for again now, and note that it is."""
-        wait_s = self.wait_s
-        again = [one for one, (_, last_s) in self._asked_s.items() if now_s - last_s >= wait_s - 0.001]
-        for one in again:
-            self._asked_s[one] = self._asked_s[one][0], now_s
-        return again
+        """Return what is to be asked for now, and note that it is."""
+        asked = [(number, one) for number, one in self._wanted.items() if one.due_s <= now_s + 0.001]
+        for _, one in asked:
+            one.asked_s = now_s if one.asked_s is None else one.asked_s
+            one.due_s = now_s + self.wait_s
+        return [number for number, _ in asked]
 
     def next_s(self) -> float | None:
         """Return when something will be due; None while nothing is missing."""
-        if not self._asked_s:
-            return None
-        return min(last_s for _, last_s in self._asked_s.values()) + self.wait_s
+        return min((one.due_s for one in self._wanted.values()), default=None)
 
     def forget_before(self, number: int) -> None:
         """Ask no more for packets before `number`."""
-        for one in [one for one in self._asked_s if uint16_gt(number, one)]:
-            del self._asked_s[one]
+        for one in [one for one in self._wanted if uint16_gt(number, one)]:
+            del self._wanted[one]
+
+    def _learn(self, wanted: Wanted, now_s: float, is_copy: bool) -> None:
+        by_itself = wanted.asked_s is None or (self._knows_copies and not is_copy)
+        if by_itself:
+            self._late_s.append((now_s, now_s - wanted.missed_s))
+        elif wanted.asked_s is not None:
+            # From the first question on: if the second was answered, that is too long, but no matter how
+            # slow the line becomes it is never too short, and most are answered at the first.
+            self._answers_s.append(now_s - wanted.asked_s)
 
 
 class RepeatingNacks(NackGenerator):
@@ -109,7 +141,8 @@ class RepeatingNacks(NackGenerator):
     def add(self, packet: RtpPacket) -> bool:
         """Take note of a packet, ask for those missing before it; False, since nothing is left to do."""
         self._stream, self._came_s = packet.ssrc, self._clock()
-        self._ask(self.lost.came(packet.sequence_number, self._came_s))
+        is_copy = getattr(packet, "is_copy", False)
+        self._ask(self.lost.came(packet.sequence_number, self._came_s, is_copy=is_copy))
         self._wind()
         return False
 
@@ -141,3 +174,42 @@ class RepeatingNacks(NackGenerator):
             task = asyncio.get_running_loop().create_task(self.ask(self._stream, numbers))
             self._asking.add(task)
             task.add_done_callback(self._asking.discard)
+
+
+# Where they are put in; see tuning.py.
+
+
+def asking(make: Callable[..., None]) -> Callable[..., None]:
+    """Return a receiver's __init__ that lets its book of missing packets ask."""
+
+    def init(self: Any, kind: str, transport: Any) -> None:
+        make(self, kind, transport)
+        nacks = self._RTCRtpReceiver__nack_generator
+        if isinstance(nacks, RepeatingNacks):
+            nacks.ask = self._send_rtcp_nack
+            self._RTCRtpReceiver__jitter_buffer.on_skip = nacks.forget_before
+
+    return init
+
+
+def ending(stop: Callable[[Any], Coroutine[Any, Any, None]]) -> Callable[[Any], Coroutine[Any, Any, None]]:
+    """Return a receiver's `stop` that ends the asking too."""
+
+    async def end(self: Any) -> None:
+        nacks = self._RTCRtpReceiver__nack_generator
+        if isinstance(nacks, RepeatingNacks):
+            nacks.stop()
+        await stop(self)
+
+    return end
+
+
+def marking(unwrap: Callable[..., RtpPacket]) -> Callable[..., RtpPacket]:
+    """Return an `unwrap_rtx` (RFC 4588) whose packets can be told from those that came by themselves."""
+
+    def marked(rtx: RtpPacket, payload_type: int, ssrc: int) -> RtpPacket:
+        packet = unwrap(rtx, payload_type=payload_type, ssrc=ssrc)
+        packet.is_copy = True  # type: ignore[attr-defined]
+        return packet
+
+    return marked

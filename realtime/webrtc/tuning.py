@@ -26,6 +26,7 @@ import aiortc.jitterbuffer as jitterbuffer
 import aiortc.rtcdtlstransport as rtcdtlstransport
 import aiortc.rtcrtpreceiver as rtcrtpreceiver
 import aiortc.rtcrtpsender as rtcrtpsender
+import aiortc.rtp as rtp
 import av
 
 from realtime.media import rate_of
@@ -34,7 +35,7 @@ from . import sending
 from .buffers import BoundedDecoderQueue, PromptJitterBuffer, PromptSoundBuffer
 from .encoding import encode_h264
 from .line import CEILING_BITS_S, LEAST_BITS_S, START_BITS_S
-from .nacks import HISTORY_PACKETS, RepeatingNacks
+from .nacks import HISTORY_PACKETS, RepeatingNacks, asking, ending, marking
 
 log = logging.getLogger(__name__)
 
@@ -147,23 +148,10 @@ def _nacks() -> str:
     )
     _needs(_source_has(receiver._send_rtcp_nack, "packet.lost = lost"), "_send_rtcp_nack")
     _needs(_source_has(receiver.stop, "self.__rtcp_task.cancel()"), "RTCRtpReceiver.stop")
-    before, end = receiver.__init__, receiver.stop
-
-    def init(self: Any, kind: str, transport: Any) -> None:
-        before(self, kind, transport)
-        nacks = self._RTCRtpReceiver__nack_generator
-        if isinstance(nacks, RepeatingNacks):
-            nacks.ask = self._send_rtcp_nack
-            self._RTCRtpReceiver__jitter_buffer.on_skip = nacks.forget_before
-
-    async def stop(self: Any) -> None:
-        nacks = self._RTCRtpReceiver__nack_generator
-        if isinstance(nacks, RepeatingNacks):
-            nacks.stop()
-        await end(self)
-
-    _put(receiver, "__init__", init)
-    _put(receiver, "stop", stop)
+    _needs(_source_has(receiver._handle_rtp_packet, "packet = unwrap_rtx("), "unwrap_rtx")
+    _put(receiver, "__init__", asking(receiver.__init__))
+    _put(receiver, "stop", ending(receiver.stop))
+    _put(rtcrtpreceiver, "unwrap_rtx", marking(rtp.unwrap_rtx))
     _put(rtcrtpreceiver, "NackGenerator", RepeatingNacks)
     return "halves the longest standstill at 3 % loss, more at 10 %"
 

@@ -16,6 +16,8 @@ pytestmark = [pytest.mark.netns, pytest.mark.nightly]
 CLEAN_S, NARROW_S, AFTER_S = 3.0, 9.0, 8.0
 SETTLES_S = 4.0
 """A sender learns by loss and by the receiver's estimate, so it needs some seconds."""
+SCREEN_MS = 2 * 1000 / 60
+"""A browser tells the times of both pictures, sent and seen, in refreshes of its screen: an age of 0 may be 33."""
 
 
 def narrowed(mirror: Server, line: Cable, module: str, arguments: tuple[str, ...] = ()) -> Seen:
@@ -44,7 +46,7 @@ def test_a_browser_s_pictures_go_on(mirror: Server, healthy: Cable) -> None:
     clean, narrow, after = parts(seen)
     assert len(narrow) > 5 * (NARROW_S - SETTLES_S), "fewer than 5 pictures a second"
     assert quantile(narrow, 0.5) < 500
-    assert median(after) < 1.5 * median(clean)
+    assert median(after) < 1.5 * median(clean) + SCREEN_MS
 
 
 def test_a_client_s_pictures_go_on(mirror: Server, healthy: Cable) -> None:

@@ -52,6 +52,31 @@ def test_the_wait_follows_the_answers(after_s: float, wait_s: float) -> None:
     assert answered(after_s, 9).wait_s == pytest.approx(wait_s)
 
 
+def test_on_a_line_that_keeps_no_order_a_missing_packet_may_still_come() -> None:
+    missing = Missing()
+    missing.came(0, 0.0)
+    now_s = 0.0
+    for n in range(10, 90, 10):  # each time one overtakes another, by 15 ms
+        now_s = n / 100
+        for number in range(n - 9, n - 2):
+            missing.came(number, now_s)
+        held = missing.came(n, now_s) == []
+        missing.came(n - 1, now_s + 0.015, is_copy=n == 10)
+        missing.came(n - 2, now_s + 0.015)
+        assert held == (n > 20)
+    missing.came(92, now_s + 0.1)
+    assert missing.due(now_s + 0.11) == []
+    assert missing.due(now_s + 0.12) == [*range(81, 92)]
+    for number in range(81, 94):
+        missing.came(number, now_s + 6, is_copy=True)
+    assert missing.came(95, now_s + 6) == [94]  # that was long ago
+
+
+def test_answers_of_a_sender_without_copies_of_their_own_kind_are_not_late_packets() -> None:
+    missing = answered(0.030, 9)
+    assert missing.hold_s(9.0) == 0
+
+
 def test_late_packets_are_not_missing_and_what_is_given_up_is_not_asked_for() -> None:
     missing = Missing()
     for number in (65_530, 65_533, 1, 4):
