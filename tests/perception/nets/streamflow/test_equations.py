@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from perception.nets.streamflow.blocks import SuperKernel
 from perception.nets.streamflow.correlation import looked_up, pyramid
 from perception.nets.streamflow.decoder import Aggregate, Likeness, Temporal
-from perception.nets.streamflow.encoder import GlobalAttention, Patches, PlaceConv, WindowAttention
+from perception.nets.streamflow.encoder import Block, GlobalAttention, Patches, PlaceConv, WindowAttention
 from perception.nets.streamflow.sides import enlarged
 
 Array = np.ndarray[Any, Any]
@@ -172,6 +172,17 @@ def test_places_are_told_by_a_convolution() -> None:
         x[0].numpy().transpose(2, 0, 1), w["proj.0.weight"], w["proj.0.bias"]
     ).transpose(1, 2, 0)
     assert near(module(x), wanted)
+
+
+def test_blocks_have_the_published_norms() -> None:
+    module = shaken(Block(4, nn.Identity()))
+    x, w = 1e-3 * torch.randn(1, 2, 3, 4, dtype=torch.float64), of(module)  # so faint that eps tells
+    y = x.numpy()
+    y = y + normed(y, w["norm1.weight"], w["norm1.bias"], 1e-6)
+    inner = normed(y, w["norm2.weight"], w["norm2.bias"], 1e-6)
+    inner = gelu(inner @ w["mlp.fc1.weight"].T + w["mlp.fc1.bias"])
+    assert w["mlp.fc1.weight"].shape == (16, 4)
+    assert near(module(x), y + inner @ w["mlp.fc2.weight"].T + w["mlp.fc2.bias"])
 
 
 def test_super_kernels() -> None:

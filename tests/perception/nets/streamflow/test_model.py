@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from perception.nets.streamflow.correlation import cells, looked_up, pyramid
 from perception.nets.streamflow.model import StreamFlow
 from perception.nets.streamflow.plans import PLANS
-from perception.nets.streamflow.sides import cropped, memory_bytes, padded
+from perception.nets.streamflow.sides import cropped, enlarged, memory_bytes, padded
 from perception.nets.streamflow.warm import carried, started
 from realtime.core.errors import ConfigError
 
@@ -125,6 +126,45 @@ def test_a_window_gives_the_flows_of_its_pairs(frames: int) -> None:
 def test_one_frame_has_no_flow() -> None:
     with pytest.raises(ConfigError, match="2 frames or more at once, got 1"):
         StreamFlow(PLANS["tiny"], 1)
+
+
+def put_together(model: StreamFlow, frames: Tensor, rounds: int) -> Tensor:
+    """Do a pass pair by pair, as the paper tells it; the parts are held to their equations elsewhere."""
+    up, pairs = model.update_block, model.frames - 1
+    frames = 2 * (frames / 255) - 1
+    maps, contexts = model.fnet(frames), model.cnet(frames[:, :-1])
+    half = contexts.shape[2] // 2
+    states = [contexts[:, k, :half].tanh() for k in range(pairs)]
+    views = [contexts[:, k, half:].relu() for k in range(pairs)]
+    likeness = [model.att(view) for view in views]
+    height, width = maps.shape[-2:]
+    places = cells(1, height, width, maps)
+    flows = [torch.zeros_like(places) for _ in range(pairs)]
+    plan = model.plan
+    for _ in range(rounds):
+        motions = []
+        for k in range(pairs):
+            seen = looked_up(pyramid(maps[:, k], maps[:, k + 1], plan.levels), places + flows[k], plan.radius)
+            seen = up.encoder.convc2(torch.nn.functional.gelu(up.encoder.convc1(seen)))
+            flow = up.encoder.convf2(up.encoder.convf1(flows[k]))
+            motion = up.encoder.conv(torch.cat([seen, flow], 1))
+            motions.append(torch.cat([motion, flows[k]], 1))
+        along = up.transformer_block(torch.cat(motions), pairs)
+        for k, motion in enumerate(motions):
+            spread = up.aggregator(likeness[k], motion)
+            states[k] = up.gru(torch.cat([states[k], views[k], motion, spread, along[k : k + 1]], 1))
+        more = up.flow_head(torch.cat(states, 1))
+        flows = [flow + more[:, 2 * k : 2 * k + 2] for k, flow in enumerate(flows)]
+    fine = [enlarged(flow, 0.25 * up.mask(state)) for flow, state in zip(flows, states, strict=True)]
+    return torch.stack(fine, 1)
+
+
+@pytest.mark.parametrize("frames", [2, 4])
+def test_a_pass_is_put_together_as_published(frames: int) -> None:
+    model, window = tiny(frames), film(frames)
+    with torch.no_grad():
+        found, wanted = model(window, 3).pixels_BS2HW, put_together(model, window, 3)
+    assert (found - wanted).abs().max() < 1e-5 * wanted.abs().max()
 
 
 def test_every_frame_counts_for_every_pair() -> None:
@@ -244,8 +284,10 @@ def test_a_window_begins_with_what_the_one_before_found() -> None:
 
 def test_memory_grows_with_the_square_of_the_picture() -> None:
     plan = PLANS["large"]
-    assert memory_bytes(plan, 4, 1080, 1920) > 28e9  # why it is not for large pictures
+    assert memory_bytes(plan, 4, 1080, 1920) > 30e9  # why it is not for large pictures
+    assert memory_bytes(plan, 4, 432, 960) == pytest.approx(1.85e9, rel=0.2)  # as measured
+    assert memory_bytes(plan, 4, 256, 448) == pytest.approx(0.38e9, rel=0.2)
     sides = [memory_bytes(plan, 4, 1080 * k, 1920 * k) for k in (1, 2)]
-    assert sides[1] / sides[0] == pytest.approx(16, rel=0.1)
+    assert sides[1] / sides[0] == pytest.approx(16, rel=0.15)
     by_frames = [memory_bytes(plan, frames, 432, 960) for frames in (2, 3, 4)]
     assert all(a < b for a, b in itertools.pairwise(by_frames))
