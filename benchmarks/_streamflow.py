@@ -2,13 +2,12 @@
 
 python -m benchmarks._streamflow    # both figures; `benchmarks flow` calls the functions
 
-Processor time on one thread. The ways take turns, so that other programs cost all the same; the median of the
-rounds' ratios counts. Weights are random: they cost what trained ones do.
+Processor time on one thread. The ways take turns, and of each the round counts that other programs disturbed
+least. Weights are random: they cost what trained ones do.
 """
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -72,17 +71,16 @@ def _film(count: int) -> list[torch.Tensor]:
 
 
 def _ratio(dear: Callable[[], int], cheap: Callable[[], int], rounds: int) -> float:
-    """Return the processor time of a flow of the first way over that of the second."""
-    ratios = []
+    """Return the least processor time of a flow of the first way over that of the second."""
+    ways = (dear, cheap)
+    spent: tuple[list[float], list[float]] = ([], [])
     with _one_thread(), torch.inference_mode():
-        for _ in range(rounds + 1):  # the first warms up
-            spent = []
-            for work in (dear, cheap):
+        for turn in range(rounds + 1):
+            for way in (0, 1) if turn % 2 else (1, 0):
                 began = time.process_time()
-                flows = work()
-                spent.append((time.process_time() - began) / flows)
-            ratios.append(spent[0] / spent[1])
-    return statistics.median(ratios[1:])
+                flows = ways[way]()
+                spent[way].append((time.process_time() - began) / flows)
+    return min(spent[0][1:]) / min(spent[1][1:])  # the first turn warms up
 
 
 @contextmanager
