@@ -17,7 +17,7 @@ CLEAN_S, NARROW_S, AFTER_S = 3.0, 9.0, 8.0
 SETTLES_S = 4.0
 """A sender learns by loss and by the receiver's estimate, so it needs some seconds."""
 SCREEN_MS = 2 * 1000 / 60
-"""A browser tells when pictures were sent and seen in refreshes of its screen: an age of 0 may be 33."""
+"""A browser tells when a picture was sent and seen in refreshes of its screen: an age of 0 may be 33 ms."""
 
 
 def narrowed(mirror: Server, line: Cable, module: str, arguments: tuple[str, ...] = ()) -> Seen:
