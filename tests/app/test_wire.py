@@ -169,7 +169,14 @@ def test_another_sites_page_gets_no_socket(http: TestClient) -> None:
         assert events_until(socket, "path")
 
 
-def test_a_session_id_in_a_sockets_path_is_not_logged(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_session_id_in_a_sockets_path_is_not_logged(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("uvicorn", "uvicorn.error"):  # a server of another test may have turned them down
+        one = logging.getLogger(name)
+        for attribute, value in (("level", logging.INFO), ("propagate", True), ("disabled", False)):
+            monkeypatch.setattr(one, attribute, value)
+        monkeypatch.setattr(one, "_cache", {})
     handler = logs.set_up()
     try:
         uvicorn = logging.getLogger("uvicorn.error")
