@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-_PERSONS = os.environ.get("VITASCOPE_CACHE_DIR")
+# Workers of a parallel run inherit the environment that this file has changed: the first one notes the person's.
+_PERSONS = os.environ.setdefault("VITASCOPE_PERSONS_CACHE", os.environ.get("VITASCOPE_CACHE_DIR", ""))
 _CACHE = Path(tempfile.mkdtemp(prefix="vitascope-tests-"))
 os.environ["VITASCOPE_CACHE_DIR"] = str(_CACHE)
 os.environ["HF_HUB_OFFLINE"] = "1"

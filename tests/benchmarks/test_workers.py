@@ -9,7 +9,7 @@ import pytest
 from benchmarks import workers
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_ages_and_times_to_resume_are_measured() -> None:
     parser = argparse.ArgumentParser()
     workers.add_arguments(parser)

@@ -112,6 +112,7 @@ def test_a_mapped_server_is_reached_under_its_public_address(net: Net) -> None:
     assert pictures(net, f"server__udp_ports={PORTS}", f"server__public_address={PUBLIC}") >= 10
 
 
+@pytest.mark.nightly  # it waits for what must not come
 def test_without_the_address_nobody_gets_through(net: Net) -> None:
     """What the other test shows would be worth nothing if this one saw pictures."""
     assert pictures(net, f"server__udp_ports={PORTS}") == 0

@@ -36,7 +36,7 @@ def test_fp16_on_a_processor_is_refused(build):
 
 @pytest.mark.slow
 @needs_compiler
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("precision", ["fp32", pytest.param("bf16", marks=pytest.mark.nightly)])
 def test_it_keeps_the_promise_of_an_engine_in_each_precision(precision):
     network, said = nets.network("decoder-tiny"), []
     engine = torch_compile_engine.build(network, precision=precision, device="cpu", report=said.append)
