@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-# Workers of a parallel run inherit the environment that this file has changed: the first one notes the person's.
+# Workers of a parallel run inherit what this file has changed: the first one notes what the person has.
 _PERSONS = os.environ.setdefault("VITASCOPE_PERSONS_CACHE", os.environ.get("VITASCOPE_CACHE_DIR", ""))
 _CACHE = Path(tempfile.mkdtemp(prefix="vitascope-tests-"))
 os.environ["VITASCOPE_CACHE_DIR"] = str(_CACHE)
