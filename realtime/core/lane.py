@@ -9,8 +9,11 @@ the seat.
 from __future__ import annotations
 
 import logging
+import os
+import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from .clock import NS_PER_MS, NS_PER_S, Clock, MonotonicClock
@@ -27,6 +30,8 @@ Pair = tuple[Seat, Any]
 LOG_INTERVAL_S = 10.0
 """An error of one kind at one seat is logged at most this often."""
 STOP_TIMEOUT_S = 10.0
+NICENESS = {"see": 5}
+"""Lanes whose work may be late, since what they find is carried on to the moment that it is used at."""
 
 
 class Lane:
@@ -88,6 +93,7 @@ class Lane:
         return True
 
     def _run(self) -> None:
+        _step_back(NICENESS.get(self.name, 0))
         while (leader := self._choose()) is not None:
             fault = _caught(lambda: self._turn(leader))
             with self._changed:
@@ -247,6 +253,13 @@ def _call(pairs: Sequence[Pair]) -> list[list[Emitted]]:
         if not isinstance(one, Emitted):
             raise StageError(f"{seat.name} gave a {type(one).__name__}, not an Emitted.", stage=seat.name)
     return answers
+
+
+def _step_back(niceness: int) -> None:
+    """Let other threads go first on this one's core, as far as the system lets a thread say so (Linux)."""
+    if niceness and sys.platform == "linux":
+        with suppress(OSError):  # a container may forbid it
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), niceness)
 
 
 def _caught(work: Callable[[], R]) -> R | Exception:

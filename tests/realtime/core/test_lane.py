@@ -1,5 +1,7 @@
 """Lanes: one thread, fair turns, newest config, drain ticks, readers that are slow, and figures."""
 
+import os
+import sys
 import threading
 from typing import Any
 
@@ -10,7 +12,7 @@ from realtime.core.channel import Channel, Drop
 from realtime.core.clock import ManualClock
 from realtime.core.errors import ChannelFull, ConfigError, SessionError, VitascopeError
 from realtime.core.frame import Frame, Result
-from realtime.core.lane import Lane, Lanes
+from realtime.core.lane import NICENESS, Lane, Lanes
 from realtime.core.seat import DRAIN_PATIENCE, Seat
 from realtime.core.stage import Emitted
 from tests.realtime.core.place import Place, seqs
@@ -287,3 +289,19 @@ def test_lanes_are_made_once_and_end_together() -> None:
     assert "lane-paint" not in {thread.name for thread in threading.enumerate()}
     with pytest.raises(SessionError, match="paint"):
         lanes.get("paint").attach(Place(Delay()).seat)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux gives threads a priority of their own")
+def test_who_may_be_late_steps_back_for_who_may_not() -> None:
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    found = {}
+    for name in ("see", "paint"):
+        lane, place = Lane(name), Place(Delay())
+        place.feed(0)
+        lane.attach(place.seat)
+        place.settle(lane)  # its thread has begun, and says who it is before it works
+        thread = next(one for one in threading.enumerate() if one.name == f"lane-{name}")
+        assert thread.native_id is not None
+        found[name] = os.getpriority(os.PRIO_PROCESS, thread.native_id)
+        assert lane.close(PATIENCE_S)
+    assert found == {"see": NICENESS["see"], "paint": own}
