@@ -30,7 +30,7 @@ Pair = tuple[Seat, Any]
 LOG_INTERVAL_S = 10.0
 """An error of one kind at one seat is logged at most this often."""
 STOP_TIMEOUT_S = 10.0
-NICENESS = {"see": 5}
+NICENESS = {"see": 10}
 """Lanes whose work may be late, since what they find is carried on to the moment that it is used at."""
 
 
