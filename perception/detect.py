@@ -47,7 +47,7 @@ class DetectConfig(WatchConfig):
     )
     engine: str = Field("auto", description="What runs it: openvino, onnx, torch, tensorrt or auto.")
     share: Annotated[float, Live()] = Field(
-        0.1, ge=0.01, le=1.0, description="Share of the time that the detector may work; 1: without a rest."
+        0.08, ge=0.01, le=1.0, description="Share of the time that the detector may work; 1: without a rest."
     )
     least_score: Annotated[float, Live()] = Field(
         0.4, ge=0.05, le=0.95, description="How sure a box must be to count."
