@@ -19,8 +19,7 @@ SEARCH = (12, 7)
 DETAIL_CELLS = 4.0
 """What is wider than this (standard deviation of a Gaussian) is taken away."""
 LEAST_LIKENESS = 0.33
-"""Correlation below which two pictures show different scenes. Unlike photographs reach 0.32; a view moved
-by a sixth keeps more than 0.6."""
+"""Correlation below which two pictures show different scenes: above what unlike ones reach by chance."""
 LEAST_CONTRAST = 1.0
 """Grey levels (standard deviation) below which a picture shows nothing to compare, such as black."""
 

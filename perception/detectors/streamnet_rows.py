@@ -11,6 +11,7 @@ import numpy.typing as npt
 from perception.scene import Boxes
 
 from .base import Pixels
+from .boxes import separate
 
 Floats = npt.NDArray[np.float32]
 
@@ -18,7 +19,6 @@ STRIDES = (8, 16, 32)
 GREY = 114
 LEAST_IOU = 0.65
 """Of two boxes of a kind that overlap by more, the surer one stays (as in YOLOX)."""
-MOST_COMPARED = 300
 LARGEST_LOG = 8.0
 """A side is at most e to this many strides: what a network of noise says must not overflow."""
 
@@ -76,25 +76,8 @@ def boxes_in(
     shares = np.concatenate([middle - half, middle + half], 1) / np.tile(np.array(inner_px, np.float32), 2)
     boxes = np.clip(shares, 0.0, 1.0).astype(np.float32)
     wide = np.flatnonzero((boxes[:, 2:] > boxes[:, :2]).all(1))
-    stays = wide[separate(boxes[wide], scores[wide], kinds[wide])][: max(most, 0)]
+    stays = wide[separate(boxes[wide], scores[wide], kinds[wide], LEAST_IOU)][: max(most, 0)]
     return boxes[stays], scores[stays], kinds[stays]
-
-
-def separate(boxes_N4: Boxes, scores_N: Floats, kinds_N: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Return which boxes stay, the surest first: non-maximum suppression, each kind for itself."""
-    order = np.argsort(-scores_N, kind="stable")[:MOST_COMPARED]
-    boxes = boxes_N4[order]
-    low = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
-    shared = np.clip(high - low, 0.0, None).prod(-1)
-    areas = (boxes[:, 2:] - boxes[:, :2]).prod(-1)
-    rivals = shared > LEAST_IOU * np.maximum(areas[:, None] + areas[None] - shared, 1e-12)
-    rivals &= kinds_N[order][:, None] == kinds_N[order][None]
-    stays = np.ones(len(order), bool)
-    for k in range(len(order)):
-        if stays[k]:
-            stays[k + 1 :] &= ~rivals[k, k + 1 :]
-    return order[stays]
 
 
 def _sigmoid(x: Floats) -> Floats:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from perception.detectors.streamnet_rows import boxes_in, cells, fitted, net_size, separate
+from perception.detectors.streamnet_rows import boxes_in, cells, fitted, net_size
 from perception.nets.streamnet.model import boxes_of
 
 
@@ -46,13 +46,6 @@ def test_rows_are_read_as_the_network_means_them() -> None:
     assert kinds[0] == meant[best, 5:].argmax()
     assert (np.diff(scores) <= 0).all()
     assert len(boxes) <= 5
-
-
-def test_of_two_that_cover_each_other_the_surer_stays_unless_their_kinds_differ() -> None:
-    boxes = np.array([[0, 0, 0.5, 0.5], [0.01, 0, 0.5, 0.5], [0.6, 0.6, 0.9, 0.9]], np.float32)
-    scores = np.array([0.5, 0.9, 0.3], np.float32)
-    assert separate(boxes, scores, np.array([1, 1, 1])).tolist() == [1, 2]
-    assert separate(boxes, scores, np.array([0, 1, 1])).tolist() == [1, 0, 2]
 
 
 def test_nothing_and_far_too_much_are_borne() -> None:
