@@ -10,7 +10,7 @@ import asyncio
 import json
 import logging
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,6 +64,7 @@ class SocketLink:
         self._greeted = asyncio.Event()
         self._ended: asyncio.Future[_End] = self._loop.create_future()
         self._gone = asyncio.Event()
+        self._closing: asyncio.Task[None] | None = None
         self._heard_ns = self._begun_ns = self._clock.now_ns()
         self._refused = 0
         self._pictures: PicturesIn | None = None
@@ -122,17 +123,22 @@ class SocketLink:
             end = await self._ended
             await self._say_goodbye(end)
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            for line in (self._pictures, self._sound):
-                if line is not None:
-                    await line.worker.stop()
-            self.out.close()
-            if self._ended.done() and not self._ended.cancelled():
-                self._set_state(self._ended.result().state)
-            self._set_state("closed")
-            self._gone.set()
+            # Who runs the link may be cancelled at any point, also in here: the rest is done all the same.
+            self._closing = self._loop.create_task(self._let_go(tasks))
+            await asyncio.shield(self._closing)
+
+    async def _let_go(self, tasks: Sequence[asyncio.Task[None]]) -> None:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for line in (self._pictures, self._sound):
+            if line is not None:
+                await line.worker.stop()
+        self.out.close()
+        if self._ended.done() and not self._ended.cancelled():
+            self._set_state(self._ended.result().state)
+        self._set_state("closed")
+        self._gone.set()
 
     async def _guarded(self, work: Awaitable[None]) -> None:
         """Turn whatever ends a task into the end of the link."""

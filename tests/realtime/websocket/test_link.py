@@ -278,6 +278,24 @@ async def test_the_end_of_the_session_is_the_end_of_the_link() -> None:
     assert studio.states[-1] == "closed"
 
 
+@pytest.mark.parametrize("steps", range(1, 12))
+async def test_it_ends_wherever_its_server_is_cancelled(steps: int) -> None:
+    server, end = pair()
+    link = SocketLink(server, Studio(on_audio=lambda chunk: None).ends)
+    running = asyncio.create_task(link.run())
+    client = Client(end)
+    await client.hello()
+    await end.close(1000, "")
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    running.cancel()
+    async with asyncio.timeout(5):
+        await asyncio.gather(running, return_exceptions=True)
+        await link.close()
+    assert link.state == "closed"
+    client.stop()
+
+
 async def test_a_client_that_goes_is_a_loss_unless_it_says_goodbye() -> None:
     for code, expected in ((1006, "failed"), (1001, "closed"), (1000, "closed")):
         studio = Studio()
