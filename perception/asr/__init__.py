@@ -1,0 +1,1 @@
+"""Streaming speech recognition: from sound of any source to words with times."""
