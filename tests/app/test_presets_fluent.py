@@ -86,3 +86,13 @@ def test_fluent_shows_more_pictures_than_are_painted_and_says_how_old_the_paint_
     wiring.configure({"fill.between": False})
     assert wiring.settings()["fill.between"] is False
     wiring.close()
+
+
+def test_calm_lets_the_painter_ask_flow_whether_anything_moved(house: House) -> None:
+    settings = read_settings(flags=[("preset", "calm")], environ={}).settings
+    wiring = Wiring(settings, Registry(), house, StageContext())
+    assert wiring._graph._glances["paint"].keys() == {"flow"}
+    assert wiring.settings()["skip_still"] is True
+    wiring.configure({"still_motion": False})  # live
+    assert wiring.settings()["still_motion"] is False
+    wiring.close()
