@@ -13,6 +13,8 @@ did not show what is there now. *Sharpness*: variance of the Laplacian over that
 is shown goes by fits and starts; how much further or less far the picture as a whole goes from one shown
 picture to the next than the ideal does, over the way of that (root mean squares of medians). *Ages*: of the
 moment that a picture shows and of the paint in it. *CPU*: of one thread, a shown picture, the stage alone.
+
+*Live* are the presets `paint` and `fluent` as a session runs them, with the painter as fast as it is here.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from benchmarks._fill_live import live
 from benchmarks._measure import median
 from benchmarks.paint import House
 from perception.fill.config import FillConfig
@@ -58,6 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", type=int, default=256, help="side of a painting, px")
     parser.add_argument("--prompt", default="watercolor painting")
     parser.add_argument("--engine", default="openvino")
+    parser.add_argument("--live", type=float, default=10.0, help="seconds of each live graph; 0: none")
     parser.add_argument("--folder", help="write the last film's shown pictures there, side by side")
 
 
@@ -104,7 +108,12 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     print("\n  " + " " * 8 + "".join(f"{name:>15}" for name in names))
     for name, row in table.items():
         print(f"  {name:8}" + "".join(f"{row[key]:15.3f}" for key in names), flush=True)
-    return {f"{name}_{key}": round(value, 3) for name, row in table.items() for key, value in row.items()}
+    figures = {f"{name}_{key}": round(value, 3) for name, row in table.items() for key, value in row.items()}
+    if options.live:
+        print("\n  live, 30 pictures a second", flush=True)
+        found = live(clip.camera, options.live, options.engine)
+        figures |= {f"live_{name}_{key}": value for name, row in found.items() for key, value in row.items()}
+    return figures
 
 
 def clip_of(of: Scene, painter: PaintStage, options: argparse.Namespace) -> Clip:

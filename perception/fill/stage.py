@@ -109,7 +109,7 @@ class FillStage:
             return ()
         if not self._watched:
             return (Emitted(item.stamp, item),)
-        now = Seen(item.stamp, small_grey(item.pixels, self._config.shorter_px))
+        now = Seen(item.stamp, small_grey(item, self._config.shorter_px))
         self._seen.append(now)
         self._stamps.append(item.stamp)
         for _, painting in self._paintings.look(self._watched):

@@ -16,6 +16,8 @@ import numpy.typing as npt
 from perception.flow.check import cells
 from perception.flow.value import Field
 from perception.scene import shares_kept
+from realtime.core.frame import Frame
+from realtime.core.planar import PlanarFrame
 
 Pixels = npt.NDArray[np.uint8]
 Light = npt.NDArray[np.float32]
@@ -34,10 +36,13 @@ SLOPE_NOISE = 4.0
 """Variance in levels squared that says nothing about how a painter renders light."""
 
 
-def small_grey(pixels: Pixels, shorter_px: int) -> Pixels:
-    """Return a picture (H, W, 3) in grey, its shorter side at most so long."""
-    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
-    height, width = grey.shape
+def small_grey(frame: Frame, shorter_px: int) -> Pixels:
+    """Return a picture in grey, its shorter side at most so long. Its colours are not worked out for that."""
+    height, width = frame.height_px, frame.width_px
+    if isinstance(frame, PlanarFrame):
+        grey: Any = frame.planes.i420[:height]
+    else:
+        grey = cv2.cvtColor(frame.pixels, cv2.COLOR_RGB2GRAY)
     scale = shorter_px / min(height, width)
     if scale < 1:
         grey = cv2.resize(grey, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA)

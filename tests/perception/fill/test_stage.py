@@ -14,6 +14,7 @@ from perception.fill.stage import FillStage
 from perception.fill.warp import Pixels
 from realtime.core.clock import NS_PER_MS, ManualClock
 from realtime.core.frame import Frame
+from realtime.core.planar import PlanarFrame, Planes
 from realtime.core.stage import Emitted, StageContext
 from tests.perception.flow.views import view, wall, with_thing
 from tests.vocabulary import make_stamp
@@ -143,6 +144,19 @@ def test_a_painting_that_is_repeated_under_a_newer_stamp_is_no_newer_paint() -> 
     shown = run.film([pan(7), pan(8)])[-1]
     assert off(shown.value.pixels, painting(pan(8))) < 4
     assert run.stage.figures()["painted_fps"] < 11
+
+
+def test_a_picture_off_a_network_is_seen_without_its_colours_being_worked_out() -> None:
+    run, planes = Run(), []
+    for k in range(8):
+        i420: Any = cv2.cvtColor(pan(k), cv2.COLOR_RGB2YUV_I420)
+        planes.append(Planes(i420, lambda i420: pan(0)))
+        run.frames.append(PlanarFrame(make_stamp(k), planes[-1]))
+        if k == 3:
+            run.newest = Frame(make_stamp(0), painting(pan(0)))
+        shown = run.stage.process(run.frames[-1])
+    assert off(shown[0].value.pixels, painting(pan(7))) < 4
+    assert not any(one.is_converted for one in planes)
 
 
 def test_the_stream_forgotten_no_painting_of_before_is_shown() -> None:
