@@ -18,13 +18,13 @@ class Square:
     """Stand in for the painter."""
 
     def process(self, frame: Frame) -> list[Emitted]:
-        return [Emitted(frame.stamp, Frame(frame.stamp, square(frame.pixels, 256)))]
+        return [Emitted(frame.stamp, Frame(frame.stamp, square(frame.pixels, 128)))]
 
     def reset(self) -> None: ...
 
 
 def test_the_ideal_has_no_error_and_moving_is_nearer_to_it_than_holding() -> None:
-    options = argparse.Namespace(size=256, frames=12, every=3, late=3)
+    options = argparse.Namespace(size=128, frames=9, every=3, late=3)
     painter: Any = Square()
     seed = fill.FIRST_SEED + 1
     clip = fill.clip_of(scene(seed, fill.SIZE_PX, names=HELD_OUT, ranges=fill.RANGES), painter, options)
