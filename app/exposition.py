@@ -58,12 +58,20 @@ GAUGES = {
     "wait_ms": "Median wait for a lane.",
     "work_ms": "Median work on a picture.",
 }
+SOMETIMES = {
+    "painted_fps": "Of the pictures a second, those painted anew.",
+    "paint_age_p50_ms": "Median age of the paint in a picture when it leaves.",
+    "paint_age_p95_ms": "95th percentile of that age.",
+}
+"""Figures of graphs that move paintings along."""
 
 
 def _of_sessions(live: list[Session]) -> Iterator[Sample]:
     figures = {session.id[:6]: session.figures() for session in live}
-    for key, says in GAUGES.items():
+    for key, says in {**GAUGES, **SOMETIMES}.items():
         for name, values in figures.items():
+            if key in SOMETIMES and key not in values:
+                continue
             yield Sample(f"{PREFIX}session_{key}", float(values[key]), {"session": name}, help=says)
     for name, values in figures.items():
         yield Sample(

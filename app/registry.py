@@ -25,6 +25,7 @@ STAGES: Mapping[str, str] = {
     "overlay": "perception.overlay.stage:OverlayStage",
     "flow": "perception.flow.stage:FlowStage",
     "flow-view": "perception.flow.view:FlowViewStage",
+    "fill": "perception.fill.stage:FillStage",
     "cover": "perception.cover.stage:CoverStage",
     "mirror": "pipelines.mirror:MirrorStage",
 }

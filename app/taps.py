@@ -15,7 +15,7 @@ import numpy as np
 from realtime.core.frame import AudioChunk, Frame, Result, Stamp
 
 View = Literal["painted", "original", "both"]
-RECORDED = ("notice", "error", "result", "seen")
+RECORDED = ("notice", "error", "result", "seen", "motion")
 """Types of a session's events that belong into its record."""
 ORIGINALS_HELD = 32
 """Pictures on their way through the graph whose originals are kept for "original" and "both"."""

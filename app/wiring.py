@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -34,6 +35,8 @@ PICTURES, SOUND = "video", "sound"
 """The sources that a node can read."""
 TRY_OUT_TIMEOUT_S = 300.0
 """The first picture through a fresh engine may wait for a build."""
+TRY_AGAIN_S = 1.0
+"""A stage that shows what another one made has nothing to show of the very first picture."""
 TRY_OUT_SIDE_PX = 256
 FILE_CAPACITY = 2
 TELLINGS_HELD = 8
@@ -115,6 +118,7 @@ class Wiring:
         self._ctx = ctx
         self._name = graph.output
         self._inputs = {name: node.input for name, node in graph.nodes.items()}
+        self._watches = {name: node.watches for name, node in graph.nodes.items()}
         self._steering = Steering(settings, registry, changes or {}, is_guest=is_guest)
         self._configuring = threading.Lock()
         nodes = [
@@ -129,6 +133,7 @@ class Wiring:
             for name, node in graph.nodes.items()
         ]
         self._stage = next(node.stage for node in nodes if node.name == graph.main)
+        self._stages = {node.name: node.stage for node in nodes}
         self._telling = [node.name for node in nodes if hasattr(node.spec.gives, "told")]
         gives = registry.spec(graph.nodes[graph.output].stage).gives
         if not issubclass(gives, Frame):
@@ -168,19 +173,21 @@ class Wiring:
         self._graph.open(self._lanes, self._ctx)
 
     def try_out(self) -> None:
-        """Send one grey picture through, so that what an engine does at its first run is done.
+        """Send grey pictures until one comes out, so that what an engine does at its first run is done.
 
         Raises what the stage raises, or StageError when nothing comes.
         """
         side, output = self.size_px() or TRY_OUT_SIDE_PX, self.output
-        stamp = Stamp("try-out", 0, 0, VIDEO_CLOCK, self._ctx.clock.now_ns())
-        self.put(Frame(stamp, np.full((side, side, 3), 128, np.uint8)))
-        try:
-            result = output.get(timeout_s=TRY_OUT_TIMEOUT_S)
-        except TimeoutError as error:
+        grey = np.full((side, side, 3), 128, np.uint8)
+        for seq in range(round(TRY_OUT_TIMEOUT_S / TRY_AGAIN_S)):
+            self.put(Frame(Stamp("try-out", seq, seq, VIDEO_CLOCK, self._ctx.clock.now_ns()), grey))
+            with suppress(TimeoutError):
+                result = output.get(timeout_s=TRY_AGAIN_S)
+                break
+        else:
             raise StageError(
                 f"The first picture did not come within {TRY_OUT_TIMEOUT_S:g} s.", stage=self._name
-            ) from error
+            )
         if result.error is not None:
             raise result.error
 
@@ -219,8 +226,13 @@ class Wiring:
         return self._steering.values()
 
     def size_px(self) -> int | None:
-        """Return the side of the square pictures that come out; None when they may have any size."""
-        sides = (getattr(self._steering.configs[name], "size_px", None) for name in self._way())
+        """Return the side of the square pictures that come out; None when they may have any size.
+
+        A stage on the way may show the pictures of a node that it watches.
+        """
+        way = self._way()
+        names = [*way, *(one for name in way for one in self._watches[name])]
+        sides = (getattr(self._steering.configs[name], "size_px", None) for name in names)
         return next((int(side) for side in sides if side), None)
 
     def engine(self) -> dict[str, str] | None:
@@ -241,10 +253,14 @@ class Wiring:
         return next((one.message for one in failing), "")
 
     def figures(self) -> dict[str, Any]:
-        """Return what the page shows (ui/port.py): age and rate at the end, waiting and work on the way."""
+        """Return what the page shows (ui/port.py): age and rate at the end, waiting and work on the way.
+
+        A stage on the way that has `figures()` of its own adds them.
+        """
         nodes = self.snapshot()
         out = nodes[self._name]
         way = [nodes[name] for name in self._way()]
+        tell = [getattr(self._stages[name], "figures", dict) for name in self._way()]
         return {
             "age_p50_ms": round(out.age_ms_p50, 1),
             "age_p95_ms": round(out.age_ms_p95, 1),
@@ -253,6 +269,7 @@ class Wiring:
             "dropped": sum(node.dropped for node in nodes.values()),
             "wait_ms": round(sum(node.wait_ms_p50 for node in way), 1),
             "work_ms": round(sum(node.work_ms_p50 for node in way), 1),
+            **{name: value for figures in tell for name, value in figures().items()},
         }
 
     def _way(self) -> list[str]:

@@ -16,7 +16,7 @@ from .words import Reading
 ASSETS = Path(__file__).parent / "assets"
 SCRIPTS = (
     "trouble.js", "api.js", "queue.js", "pace.js", "picture_in.js", "picture_out.js", "opus.js", "wire.js",
-    "rtc.js", "link.js", "gauge.js", "screen.js", "seen.js", "sound.js", "live.js", "hands.js",
+    "rtc.js", "link.js", "gauge.js", "screen.js", "seen.js", "moving.js", "sound.js", "live.js", "hands.js",
 )  # fmt: skip
 """Joined in this order into one function: later ones use the names of earlier ones."""
 STYLES = ("live.css", "console.css")

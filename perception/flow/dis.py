@@ -41,5 +41,7 @@ class Dis:
     def seen(self, pixels: Pixels) -> Pixels:
         return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), np.uint8)
 
-    def flow(self, before: Pixels, now: Pixels) -> Field:
-        return np.asarray(self._dis.calc(before, now, None), np.float32)  # type: ignore[call-overload]
+    def flow(self, before: Pixels, now: Pixels, guess: Field | None = None) -> Field:
+        """Search from `guess` on, where there is one: it finds further motion."""
+        begin: Any = None if guess is None else guess.copy()
+        return np.asarray(self._dis.calc(before, now, begin), np.float32)

@@ -24,6 +24,7 @@ from .config import FlowConfig
 from .dis import Dis, Estimator, Pixels
 from .moves import Moves
 from .path import CameraPath
+from .rest import LEAST_SHARE, LEAST_WAY, Rest
 from .value import Flow
 
 LEAST_SIDE_PX = 32
@@ -67,6 +68,7 @@ class FlowStage:
         self._moves = Moves()
         self._before: Before | None = None
         self._path = CameraPath()
+        self._rest = Rest()
 
     def open(self, ctx: StageContext) -> None:
         if self._estimator is None:
@@ -84,7 +86,7 @@ class FlowStage:
         """Forget the stream."""
         self._cut.reset()
         self._moves = Moves()
-        self._before, self._path = None, CameraPath()
+        self._before, self._path, self._rest = None, CameraPath(), Rest()
 
     def close(self) -> None:
         self.reset()
@@ -101,16 +103,17 @@ class FlowStage:
         empty = self._empty(frame.stamp, size_px, width, height)
         grey = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
         if float(cv2.meanStdDev(grey)[1][0, 0]) < LEAST_CONTRAST:
-            return replace(empty, path=self._path)
+            return replace(empty, path=self._path, rest=self._resting(frame.stamp, None))
         before = self._before
         now = Before(frame.stamp, size_px, grey, estimator.seen(small))
         self._before = now
         if is_cut:
             self._path = CameraPath()
-            return replace(empty, is_cut=True, happened=self._moves.cut(frame.stamp.captured_ns))
+            happened, rest = self._moves.cut(frame.stamp.captured_ns), self._resting(frame.stamp, True)
+            return replace(empty, is_cut=True, happened=happened, rest=rest)
         if before is None or not _may_follow(now, before):
             self._path = CameraPath()
-            return empty
+            return replace(empty, rest=self._resting(frame.stamp, None))
         return self._between(before, now, empty, estimator)
 
     def _empty(self, stamp: Stamp, size_px: tuple[int, int], width: int, height: int) -> Flow:
@@ -164,7 +167,12 @@ class FlowStage:
             self._moves.things.is_on,
             happened,
             self._path,
+            self._resting(now.stamp, gone >= LEAST_WAY or moving >= LEAST_SHARE),
         )
+
+    def _resting(self, stamp: Stamp, moved: bool | None) -> Rest:
+        self._rest = self._rest.onward(stamp.captured_ns, moved)
+        return self._rest
 
 
 def working_size(size_px: tuple[int, int], longest_px: int) -> tuple[int, int]:

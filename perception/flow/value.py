@@ -14,15 +14,17 @@ import numpy as np
 import numpy.typing as npt
 
 from realtime.core.frame import Map, Stamp
+from realtime.core.movement import Movement
 
 from .path import Affine, CameraPath
+from .rest import Rest
 
 Field = npt.NDArray[np.float32]
 """(H, W, 2): how far each cell moves, x and y, in cells."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Flow:
+class Flow(Movement):
     """Hold the motion between two pictures. Nobody writes to its arrays."""
 
     stamp: Stamp
@@ -55,11 +57,16 @@ class Flow:
     """What began or ended: objects with "what": "cut", "started moving" and "stopped moving" with "who"."""
     path: CameraPath = field(default_factory=CameraPath)
     """How the camera moved over the last pictures, this one included."""
+    rest: Rest = field(default_factory=Rest)
+    """Since when nothing moves."""
 
     @property
     def span_s(self) -> float:
         """Time between the two pictures; 0 where there is only one."""
         return 0.0 if self.before is None else (self.stamp.captured_ns - self.before.captured_ns) / 1e9
+
+    def moved(self, since_ns: int) -> bool | None:
+        return self.rest.moved(since_ns)
 
     def maps(self) -> dict[str, Map]:
         """Return it as the maps that a painter's frame may carry (pipelines/diffusion/motion.py)."""

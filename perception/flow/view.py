@@ -37,7 +37,7 @@ class FlowViewStage:
         takes=Frame,
         gives=Frame,
         config=FlowViewConfig,
-        lane="paint",
+        lane="show",
         says="Draws how everything moves: colours after its direction, and arrows.",
         watches=Flow,
     )

@@ -33,7 +33,7 @@ class OverlayStage:
         takes=Frame,
         gives=Frame,
         config=OverlayConfig,
-        lane="paint",
+        lane="show",
         says="Draws what is seen on the picture: boxes, labels, trails and zones.",
         watches=Scene,
         writes=True,

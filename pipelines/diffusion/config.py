@@ -141,6 +141,11 @@ class PaintConfig(BaseModel):
         description="From which change of a small patch, in levels of 255 beyond noise, something moved.",
         json_schema_extra=PACE,
     )
+    still_motion: Annotated[bool, Live()] = Field(
+        default=True,
+        description="Let seen motion judge, not pixels alone, where a stage that sees it is watched.",
+        json_schema_extra=PACE,
+    )
     max_skips: Annotated[int, Live()] = Field(
         default=10,
         ge=0,

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from realtime.core.clock import NS_PER_MS, Clock
-from realtime.core.frame import Frame
+from realtime.core.frame import Frame, Stamp
 from realtime.core.governor import Governor, Plan
 from realtime.core.metrics import Histogram
+from realtime.core.movement import Movement
 from realtime.core.similarity import GateCounts, SimilarityGate
 
 from .config import PaintConfig
@@ -28,6 +29,10 @@ LATE = "left out to keep the limit of age"
 AGES_WINDOW_S = 2.0
 AGES_TRUSTED = 20
 """Pictures in the window from which their age is believed."""
+FRESH_NS = 100 * NS_PER_MS
+"""Motion that was seen longer before a frame says nothing about it."""
+AT_REST = 6.0
+"""Times as much must change where nothing moves: light, or what appears, but not noise."""
 SMOOTHING = 0.2
 """Weight of the newest interval between two frames in their mean."""
 
@@ -55,6 +60,8 @@ class Pace:
         """What the governor last said."""
         self._given: Given | None = None
         self._maps: Mapping[str, Any] = {}
+        self._painted_ns = 0
+        """When the frame was taken that others are compared with."""
         self._before_ns: int | None = None
         self._interval_ms = 0.0
         self._tick = 0
@@ -106,18 +113,39 @@ class Pace:
         """Tell whether the limit of age has no room for this frame; sessions take turns by `place`."""
         return self.plan is not None and not self.plan.admits(self._tick, place)
 
-    def is_still(self, frame: Frame, pixels: Pixels, given: Given, config: PaintConfig) -> bool:
-        """Tell whether the frame may show the last picture again."""
+    def is_still(
+        self,
+        frame: Frame,
+        pixels: Pixels,
+        given: Given,
+        config: PaintConfig,
+        movement: Movement | None = None,
+    ) -> bool:
+        """Tell whether the frame may show the last picture again; `movement` is the newest that is known."""
         if not config.skip_still or config.vary:
             self._gate.reset()
             return False
         if given != self._given or not _same(frame.maps, self._maps):
             self._gate.reset()
-        verdict = self._gate.look(pixels, threshold_levels=config.still_levels, max_skips=config.max_skips)
+        moved = self._moved(frame.stamp, movement) if config.still_motion else None
+        verdict = self._gate.look(
+            pixels,
+            threshold_levels=config.still_levels * (AT_REST if moved is False else 1.0),
+            max_skips=0 if moved else config.max_skips,
+        )
         self.counts.add(verdict)
         if not verdict.skip:
             self._given, self._maps = given, frame.maps
+            self._painted_ns = frame.stamp.captured_ns
         return verdict.skip
+
+    def _moved(self, stamp: Stamp, movement: Movement | None) -> bool | None:
+        """Tell whether anything moved since the frame that was painted last; None where nobody knows."""
+        if movement is None or movement.stamp.source != stamp.source:
+            return None
+        if stamp.captured_ns - movement.stamp.captured_ns > FRESH_NS:
+            return None
+        return movement.moved(self._painted_ns)
 
 
 def fewer(wish: Wish, steps: int) -> Wish:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 from realtime.core.clock import NS_PER_S
 from realtime.core.errors import ConfigError, SessionError
 from realtime.core.frame import Frame
+from realtime.core.movement import Movement
 from realtime.core.stage import Emitted, StageContext, StageSpec
 
 from .config import PaintConfig
@@ -72,6 +73,7 @@ class PaintStage:
         together=paint_together,
         says="Repaints each picture in the words of a prompt.",
         files=("control", "image_prompt", "image_prompt_model", "mask"),
+        watches=Movement,
     )
 
     def __init__(self) -> None:
@@ -230,7 +232,8 @@ class PaintStage:
             self.batch.echo(frame.stamp, LATE)
             return None
         pixels = square(frame.pixels, fit.size_px)
-        if self.pace.is_still(frame, pixels, Given(self.version, words, wish, fit), config):
+        given = Given(self.version, words, wish, fit)
+        if self.pace.is_still(frame, pixels, given, config, self._movement()):
             self.batch.echo(frame.stamp, STILL)
             return None
         return pixels
@@ -283,6 +286,11 @@ class PaintStage:
             assert self._shown is not None  # an echo follows a painted frame
             out.append(Emitted(one.stamp, Frame(one.stamp, self._shown), note))
         return out
+
+    def _movement(self) -> Movement | None:
+        """Return the newest that is known of what moves, of the first watched node that knows."""
+        known = (look() for look in self._ctx.watched.values())
+        return next((one for one in known if one is not None), None)
 
     def _wish(self, seq: int, time_s: float | None = None) -> Wish:
         """Return the noise levels and noise of frame number `seq`, shown at `time_s`."""

@@ -35,7 +35,7 @@ class StageSpec:
     config: type
     """Frozen pydantic model of its settings; `Live` marks what may change while it runs."""
     lane: str
-    """Thread that pays: "paint", "see", "hear" or "answer"."""
+    """Thread that pays: "paint", "show" (what keeps the camera's pace), "see", "hear" or "answer"."""
     models: tuple[str, ...] = ()
     """Config fields that name a catalog id, e.g. ("model",)."""
     together: Callable[[Sequence[tuple[Any, Any]]], Sequence[Sequence[Emitted]]] | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from perception.scene import Scene
 from realtime.core.clock import NS_PER_S
 from realtime.core.frame import VIDEO_CLOCK, Frame, Stamp
 from realtime.core.stage import StageContext
+from tests.perception.flow.views import view, wall
 
 TIMEOUT_S = 120.0
 
@@ -60,6 +62,27 @@ def test_see_shows_the_camera_tells_scenes_and_is_steered_by_its_detector(house:
     wiring.configure({"zones": "door: 0,0 1,0 1,1", "overlay.trails": True, "share": 0.3})
     assert wiring.settings()["zones"].startswith("door")
     assert wiring.settings()["overlay.trails"] is True
+    wiring.close()
+
+
+def test_see_moves_what_it_follows_along_with_a_camera_that_turns(house: House) -> None:
+    wiring = wired(house, "see")
+    detect: Any = wiring._stages["detect"]
+    tracker, cameras = detect._tracker, list[Any]()
+    update = tracker.update
+
+    def noted(*args: Any, camera: Any = None, **more: Any) -> Any:
+        cameras.append(camera)
+        return update(*args, camera=camera, **more)
+
+    tracker.update = noted
+    output, of = wiring.output, wall(0)
+    for seq in range(5):
+        wiring.put(replace(room(seq), pixels=view(of, 50 + 4 * seq, size=(320, 240))))
+        output.get(timeout_s=TIMEOUT_S)
+        assert wiring._graph.drain(TIMEOUT_S)
+    assert [one is None for one in cameras] == [True, False, False, False, False]
+    assert [one[0, 2] for one in cameras[1:]] == pytest.approx([-4 / 320] * 4, abs=0.003)
     wiring.close()
 
 

@@ -15,7 +15,7 @@ from realtime.core.frame import Frame, Stamp
 from realtime.core.stage import Live, StageContext, StageSpec
 
 REGISTRY = Registry()
-LANES = {"paint", "see", "hear", "answer"}
+LANES = {"paint", "show", "see", "hear", "answer"}
 
 
 @pytest.fixture(scope="module")

@@ -194,6 +194,9 @@ class LoopbackSession:
             stats = self.painted.stats()
             figures = {"age_p95_ms": work_ms + 22, "wait_ms": 6.1, "work_ms": work_ms, "send_ms": 9.4}
             fps, last = 2.0 * (self._count - last), self._count
+            if self.kind == "webrtc":
+                figures |= {"painted_fps": fps / 3, "paint_age_p50_ms": 133.4}
+                self.peer.send({"type": "motion", "camera_moves": True, "things_move": False, "speed": 0.2})
             self.peer.send({"type": "stats", "fps": fps, "dropped": stats.dropped, **figures})
 
     async def close(self) -> None:

@@ -82,6 +82,9 @@ def test_camera_comes_back_painted(opened: Open, studio: Studio) -> None:
     expect(page.locator(".vs-age-ms")).to_have_text(re.compile(r"^\d+$"))
     expect(page.locator(".vs-legend")).to_contain_text(re.compile(r"work \d+ ms"))
     expect(page.locator('[data-fact="rtt"]')).to_have_text(re.compile(r"^\d+ ms$"))
+    expect(page.locator('[data-fact="paint"]')).to_have_text("133 ms")
+    expect(page.locator('[data-fact="painted"]')).to_be_visible()
+    expect(page.locator(".vs-moving")).to_have_text("The camera moves.")
     assert studio.bodies[0]["source"] == {"kind": "webrtc"}
     assert page.evaluate("window.vitascope.session") == studio.sessions[0].name
 
@@ -92,6 +95,9 @@ def test_pattern_needs_no_camera(opened: Open, studio: Studio) -> None:
     card(page, "test picture")
     go_live(page)
     expect(page.locator(".vs-input")).to_be_hidden()
+    expect(page.locator(".vs-age-ms")).to_have_text(re.compile(r"^\d+$"))
+    expect(page.locator('[data-fact="paint"]')).to_be_hidden()  # nobody told of it
+    expect(page.locator(".vs-seen")).to_be_hidden()
     assert studio.bodies[0]["source"] == {"kind": "pattern"}
 
 

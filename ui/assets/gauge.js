@@ -13,6 +13,8 @@ class Gauge {
   show(stats) {
     this.root.dataset.has = "figures";
     this._fact("fps", stats.fps, (value) => value.toFixed(1));
+    this._fact("painted", stats.painted_fps, (value) => value.toFixed(1));
+    this._fact("paint", stats.paint_age_p50_ms, (value) => `${Math.round(value)} ms`);
     this._fact("repeated", stats.repeated, (value) => value.toLocaleString("en"));
     this._fact("dropped", stats.dropped, (value) => value.toLocaleString("en"));
     this._fact("rtt", stats.rtt_ms, (value) => `${Math.round(value)} ms`);
@@ -35,12 +37,16 @@ class Gauge {
     this.ages = [];
     this.find("polyline").setAttribute("points", "");
     this.find(".vs-age-ms").textContent = NOTHING;
-    for (const fact of ["fps", "repeated", "dropped", "rtt", "path"]) this.find(`[data-fact="${fact}"]`).textContent = NOTHING;
+    for (const fact of ["fps", "painted", "paint", "repeated", "dropped", "rtt", "path"]) this.find(`[data-fact="${fact}"]`).textContent = NOTHING;
+    for (const fact of ["painted", "paint"]) this.find(`[data-fact="${fact}"]`).parentElement.hidden = true;
     this._bar([undefined, undefined, undefined]);
   }
 
   _fact(name, value, write) {
-    if (Number.isFinite(value)) this.find(`[data-fact="${name}"]`).textContent = write(value);
+    if (!Number.isFinite(value)) return;
+    const shown = this.find(`[data-fact="${name}"]`);
+    shown.textContent = write(value);
+    shown.parentElement.hidden = false; // some graphs alone have it
   }
 
   _age(age) {

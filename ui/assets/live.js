@@ -24,6 +24,7 @@ const root = element.querySelector(".vs-live");
 const view = new Screen(root, (action) => ACTIONS[action]());
 const sound = new Sound(view);
 const seen = new Seen(root);
+const moving = new Moving(root);
 const gauge = new Gauge(root.querySelector(".vs-gauge"));
 const picker = root.querySelector(".vs-file");
 const address = root.querySelector(".vs-url");
@@ -60,6 +61,7 @@ function letGo() {
   view.freeze();
   gauge.clear();
   seen.clear();
+  moving.clear();
   page.stats = {};
   page.path = "";
   page.session = props.value = "";
@@ -165,6 +167,8 @@ function hear(event) {
     gauge.show(Object.assign(page.stats, event));
   } else if (event.type === "seen") {
     seen.show((page.seen = event));
+  } else if (event.type === "motion") {
+    moving.show((page.motion = event));
   } else if (event.type === "result") {
     seen.happened(event);
   } else if (event.type === "recording") {
