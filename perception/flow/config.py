@@ -39,8 +39,8 @@ class FlowMapsConfig(BaseModel):
     method: Literal["dis-ultrafast", "dis-fast", "dis-medium"] = Field(
         "dis-fast", description="What finds the motion: dense inverse search, from the fastest to the best."
     )
-    longest_px: Annotated[int, Live()] = Field(
-        320, ge=64, le=1920, description="Longer side of the picture that motion is looked for in, at most."
+    side_px: Annotated[int, Live()] = Field(
+        192, ge=64, le=1080, description="Side of the painted square that motion is looked for in, at most."
     )
 
 

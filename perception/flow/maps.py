@@ -22,7 +22,7 @@ from realtime.core.stage import Emitted, StageContext, StageSpec
 from .check import consistent
 from .config import FlowMapsConfig
 from .dis import Dis, Estimator, Pixels
-from .stage import FARTHEST_S, working_size
+from .stage import FARTHEST_S, LEAST_SIDE_PX
 
 BRIGHTER = 1.25
 """By which ratio of their means one picture is taken for a flash before or after the other."""
@@ -33,7 +33,8 @@ DARK_LEVELS = 8.0
 @dataclass(frozen=True, slots=True, eq=False)
 class _Seen:
     stamp: Stamp
-    size_px: tuple[int, int]
+    view_px: tuple[int, int]
+    """Width and height of the whole view, made smaller."""
     grey_HW: Pixels
     level: float
     """Mean grey level."""
@@ -84,17 +85,14 @@ class FlowMapsStage:
 
     def _moved(self, frame: Frame, estimator: Estimator) -> Frame:
         """Return the frame with its motion; as it came where there is nothing to compare it with."""
-        size_px = (frame.width_px, frame.height_px)
-        small: Any = cv2.resize(
-            frame.pixels, working_size(size_px, self._config.longest_px), interpolation=cv2.INTER_AREA
-        )
+        small, view_px = small_square(frame.pixels, self._config.side_px)
         grey = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
         mean, spread = cv2.meanStdDev(grey)
         is_cut = self._cut.is_cut(frame.pixels)
-        if float(spread[0, 0]) < LEAST_CONTRAST:
+        if len(small) < LEAST_SIDE_PX or float(spread[0, 0]) < LEAST_CONTRAST:
             self._before = None  # a flash, or black: what comes after it begins anew
             return frame
-        now = _Seen(frame.stamp, size_px, grey, float(mean[0, 0]), estimator.seen(small))
+        now = _Seen(frame.stamp, view_px, grey, float(mean[0, 0]), estimator.seen(small))
         before, self._before = self._before, now
         if is_cut or before is None or not _may_follow(now, before):
             return frame
@@ -104,7 +102,35 @@ class FlowMapsStage:
             flow_HW2 = estimator.flow(now.prepared, before.prepared)
             forward_HW2 = estimator.flow(before.prepared, now.prepared)
             hidden_HW = np.asarray(~consistent(flow_HW2, forward_HW2), np.float32)
-        return frame.with_motion(before.stamp, flow=flow_HW2, occlusion=hidden_HW)
+        flow, occlusion = in_view(flow_HW2, view_px, 0.0), in_view(hidden_HW, view_px, 1.0)
+        return frame.with_motion(before.stamp, flow=flow, occlusion=occlusion)
+
+
+def small_square(pixels: Pixels, side_px: int) -> tuple[Pixels, tuple[int, int]]:
+    """Return the square in the middle of a picture, a whole number of times smaller, `side_px` at most.
+
+    With it comes the size of the whole view made smaller as often, width and height.
+    """
+    height, width = pixels.shape[:2]
+    short = min(height, width)
+    times = -(-short // side_px)
+    side = short // times
+    top, left = (height - short) // 2, (width - short) // 2
+    square = pixels[top : top + side * times, left : left + side * times]
+    if times > 1:
+        square = np.asarray(cv2.resize(square, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
+    across = max(round(side * width / short), side), max(round(side * height / short), side)
+    return square, across
+
+
+def in_view(map_SSn: Any, view_px: tuple[int, int], beside: float) -> Any:
+    """Return a map of the square as one of the whole view, which is `beside` all around it."""
+    width, height = view_px
+    side = len(map_SSn)
+    whole = np.full((height, width, *map_SSn.shape[2:]), beside, np.float32)
+    top, left = (height - side) // 2, (width - side) // 2
+    whole[top : top + side, left : left + side] = map_SSn
+    return whole
 
 
 def _may_follow(now: _Seen, before: _Seen) -> bool:
@@ -112,7 +138,7 @@ def _may_follow(now: _Seen, before: _Seen) -> bool:
     levels = sorted((now.level + DARK_LEVELS, before.level + DARK_LEVELS))
     return (
         now.stamp.source == before.stamp.source
-        and now.size_px == before.size_px
+        and now.view_px == before.view_px
         and now.grey_HW.shape == before.grey_HW.shape
         and 0 <= gap_s <= FARTHEST_S
         and levels[1] < BRIGHTER * levels[0]

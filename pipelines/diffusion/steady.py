@@ -20,14 +20,14 @@ import numpy as np
 from .config import PaintConfig
 from .features import Draft, Nothing
 from .feedback import asked_of
-from .motion import Map, followed
-from .pictures import Pixels, square
+from .motion import Map, cells, followed
+from .pictures import Pixels, shrunk_square
 from .stillness import is_cut, share_alike
 from .trajectory import Trajectory
-from .ways import Ways
+from .ways import Way, Ways
 
 NAME = "steady"
-MOST = 0.85
+MOST = 0.9
 """Share of the picture before at full coherence, where nothing speaks against it."""
 SAME_LEVELS, OTHER_LEVELS = 14.0, 40.0
 """Grey levels up to which the camera shows what was expected, and from which it shows something else."""
@@ -50,7 +50,7 @@ class Shown:
 
     seq: int
     camera_SS3: Map
-    """At half the side that is painted."""
+    """The painted square, at about half the side that is painted."""
     asked: Hashable
 
 
@@ -61,14 +61,19 @@ class Along:
         self._moved = self._stayed = 0.0
         self._fresh: Pixels | None = None
 
-    def share(self, fresh: Pixels, flow_SS2: Map, sure_SS: Map) -> float:
-        """Take the newest painting as the model made it; return how far the look goes along, 0 to 1."""
+    def share(self, fresh: Pixels, at_PP2: Map, moves_PP: Pixels) -> float:
+        """Take the newest painting as the model made it; return how far the look goes along, 0 to 1.
+
+        `at_PP2` is where each point was in the one before, `moves_PP` is not 0 where that is elsewhere.
+        """
         before, self._fresh = self._fresh, fresh
-        moves = ((flow_SS2**2).sum(-1) > MOVES_PX**2) & (sure_SS > 0.5)
-        if before is not None and moves.mean() > LEAST_MOVING:
-            moved = _moved(before, flow_SS2, cv2.INTER_LINEAR)
-            self._moved += SMOOTHING * (float(cv2.absdiff(fresh, moved)[moves].mean()) - self._moved)
-            self._stayed += SMOOTHING * (float(cv2.absdiff(fresh, before)[moves].mean()) - self._stayed)
+        if before is not None and cv2.countNonZero(moves_PP) > LEAST_MOVING * moves_PP.size:
+            changed = [
+                sum(cv2.mean(cv2.absdiff(fresh, one), moves_PP)[:3])
+                for one in (moved(before, at_PP2, cv2.INTER_LINEAR), before)
+            ]
+            self._moved += SMOOTHING * (changed[0] - self._moved)
+            self._stayed += SMOOTHING * (changed[1] - self._stayed)
         if not self._stayed:
             return 1.0
         ratio = self._moved / self._stayed
@@ -93,7 +98,7 @@ class Steady(Nothing):
     def draft(self, draft: Draft, config: PaintConfig) -> None:
         if draft.start_1CHW is not None:
             return  # painted from noise: there is no camera picture that it follows
-        camera_SS3 = square(draft.frame.pixels, draft.size_px // 2).astype(np.float32)
+        camera_SS3 = shrunk_square(draft.frame.pixels, draft.size_px // 2).astype(np.float32)
         asked = asked_of(draft, config, draft.size_px)
         draft.extras[NAME] = Shown(draft.frame.stamp.seq, camera_SS3, asked)
         self._ways = draft.ways
@@ -105,7 +110,7 @@ class Steady(Nothing):
             return pixels
         fresh = pixels.astype(np.float32)
         picture = fresh
-        if before is not None and before[0].asked == now.asked:
+        if before is not None and _is_alike(before[0], now):
             picture = self._mixed(before, now, pixels, fresh, MOST * config.coherence)
         else:
             self._along = Along()
@@ -129,34 +134,46 @@ class Steady(Nothing):
                 return fresh
             share_SS = alike_SS
         else:
-            way = way.to(side)
-            expected = followed(then.camera_SS3, way.flow_SS2)
-            share_SS = way.visible_SS * share_alike(now.camera_SS3, expected, SAME_LEVELS, OTHER_LEVELS)
-            flow_PP2 = way.to(len(pixels)).flow_SS2
-            length_PP = np.sqrt((flow_PP2**2).sum(-1))
-            sure_PP = _larger(way.visible_SS, len(pixels))
-            along = self._along.share(pixels, flow_PP2, sure_PP)
+            near = way.to(side)
+            expected = followed(then.camera_SS3, near.flow_SS2)
+            share_SS = near.visible_SS * share_alike(now.camera_SS3, expected, SAME_LEVELS, OTHER_LEVELS)
+            carried, along = self._carried(carried, pixels, way)
             if along < 1.0:
-                rests_SS = (way.flow_SS2**2).sum(-1) < RESTS_PX**2
+                rests_SS = cv2.magnitude(*cv2.split(near.flow_SS2)) < RESTS_PX
                 share_SS = share_SS * np.where(rests_SS, np.float32(1.0), np.float32(along))
-            if float(length_PP.max()) > RESTS_PX:
-                damped = np.clip(length_PP / RESTS_PX - 1.0, 0.0, 1.0).astype(np.float32)
-                carried = _moved(carried, flow_PP2 * damped[..., None], cv2.INTER_CUBIC)
         kernel = np.ones((BESIDE_PX, BESIDE_PX), np.uint8)
-        low = cv2.erode(pixels, kernel).astype(np.float32) - BESIDE_LEVELS
-        high = cv2.dilate(pixels, kernel).astype(np.float32) + BESIDE_LEVELS
-        carried = np.clip(carried, np.maximum(low, 0.0), np.minimum(high, 255.0))
-        share_PP1 = _larger(np.asarray(share_SS, np.float32), len(pixels))[..., None] * np.float32(most)
-        return np.asarray(fresh + share_PP1 * (carried - fresh), np.float32)
+        low: Any = cv2.erode(pixels, kernel).astype(np.float32) - np.float32(BESIDE_LEVELS)
+        high: Any = cv2.dilate(pixels, kernel).astype(np.float32) + np.float32(BESIDE_LEVELS)
+        near_it = cv2.min(cv2.max(carried, low), high)
+        share_PP = larger(np.asarray(share_SS, np.float32), len(pixels)) * np.float32(most)
+        mixed: Any = cv2.blendLinear(near_it, fresh, share_PP, 1 - share_PP)
+        return np.asarray(mixed, np.float32).clip(0, 255)
+
+    def _carried(self, shown: Map, pixels: Pixels, way: Way) -> tuple[Map, float]:
+        """Return the picture shown before where its things are now, and how far its look goes along."""
+        side = len(pixels)
+        flow_PP2 = way.to(side).flow_SS2
+        x_PP, y_PP = cv2.split(flow_PP2)
+        length_PP: Any = cv2.magnitude(x_PP, y_PP)
+        moves_PP: Any = cv2.compare(length_PP, MOVES_PX, cv2.CMP_GT)  # type: ignore[call-overload]
+        along = self._along.share(pixels, cells(side) + flow_PP2, moves_PP)
+        rests_PP = length_PP < RESTS_PX
+        if rests_PP.all():
+            return shown, along
+        x_PP[rests_PP], y_PP[rests_PP] = 0.0, 0.0
+        return moved(shown, cells(side) + np.dstack([x_PP, y_PP]), cv2.INTER_CUBIC), along
 
 
-def _larger(map_SS: Map, side: int) -> Map:
+def _is_alike(then: Shown, now: Shown) -> bool:
+    """Tell whether two pictures were asked to be the same, and the camera's have one size."""
+    return then.asked == now.asked and then.camera_SS3.shape == now.camera_SS3.shape
+
+
+def larger(map_SS: Map, side: int) -> Map:
+    """Return a map on a grid of a larger side."""
     return np.asarray(cv2.resize(map_SS, (side, side), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
-def _moved(picture: Any, flow_PP2: Map, how: int) -> Any:
-    """Return a picture as it is after the motion; beyond the edge, the edge."""
-    side = len(flow_PP2)
-    y, x = np.mgrid[0:side, 0:side].astype(np.float32)
-    at_x, at_y = x + flow_PP2[..., 0], y + flow_PP2[..., 1]
-    return cv2.remap(picture, at_x, at_y, how, borderMode=cv2.BORDER_REPLICATE)
+def moved(picture: Any, at_PP2: Map, how: int) -> Any:
+    """Return a picture as it is after a motion; beyond the edge, the edge."""
+    return cv2.remap(picture, at_PP2, None, how, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]

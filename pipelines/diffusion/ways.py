@@ -42,7 +42,8 @@ class Way:
         """Return the same on a grid of another side."""
         if len(self.flow_SS2) == side:
             return self
-        how = cv2.INTER_AREA if side < len(self.flow_SS2) else cv2.INTER_LINEAR
+        shrinks = 2 * side <= len(self.flow_SS2)
+        how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
         flow = np.asarray(cv2.resize(self.flow_SS2, (side, side), interpolation=how), np.float32)
         seen = np.asarray(cv2.resize(self.visible_SS, (side, side), interpolation=how), np.float32)
         return Way(self.then, self.now, flow * np.float32(side / len(self.flow_SS2)), seen)
