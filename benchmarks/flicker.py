@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--screen", default="mosaic tiles", help='a look of the screen; "" for none')
     parser.add_argument("--parts", nargs="+", choices=list(PARTS), help="default: both")
     parser.add_argument("--coherence", type=float, default=1.0)
-    parser.add_argument("--frames", type=int, default=30, help="pictures of a clip")
+    parser.add_argument("--frames", type=int, default=22, help="pictures of a clip")
     parser.add_argument("--segments", type=int, default=6, help="turns of each side for the cost")
     parser.add_argument("--seconds", type=float, default=4.0, help="length of a segment")
     parser.add_argument("--strip", type=Path, help="write pictures side by side to this file")
@@ -75,6 +75,14 @@ class Brush:
         self._stage.configure(PaintConfig(**self._usual))
         self._stage.open(StageContext("flicker", house.clock, house.share))
         self._flow.open(StageContext())
+        self._painted: dict[tuple[int, str], Painting] = {}
+
+    def plain(self, pictures: Sequence[np.ndarray], prompt: str) -> Painting:
+        """Return the painting without guidance, made once."""
+        key = (id(pictures), prompt)
+        if key not in self._painted:
+            self._painted[key] = self.paint(pictures, prompt, 0.0)
+        return self._painted[key]
 
     def paint(self, pictures: Sequence[np.ndarray], prompt: str, coherence: float) -> Painting:
         """Return the painting of each picture, float32."""
@@ -112,10 +120,10 @@ def judged(
     brush: Brush, clip: clips.Clip, prompt: str, other: str, coherence: float
 ) -> tuple[dict[str, Painting], Rows]:
     """Paint a clip in all ways; return the paintings and a row of figures for each way."""
-    ways = {"without": brush.paint(clip.noisy, prompt, 0.0)}
+    ways = {"without": brush.plain(clip.noisy, prompt)}
     ways["with"] = brush.paint(clip.noisy, prompt, coherence)
     ways["average"] = averaged(ways["without"], MOST * coherence)
-    clean, another = brush.paint(clip.clean, prompt, 0.0), brush.paint(clip.noisy, other, 0.0)
+    clean, another = brush.plain(clip.clean, prompt), brush.plain(clip.noisy, other)
     side = len(clean[0])
     varies = scores.varies(ways["without"], clip.flows_HW2)
     cameras = [scores.square_of(one, side) for one in clip.clean]

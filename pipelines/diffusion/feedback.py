@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 NAME = "feedback"
-COHERENT = 0.4
-"""Feedback at full coherence, for a network that takes noise away."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,16 +46,6 @@ def asked_of(draft: Draft, config: PaintConfig, side: int) -> Hashable:
     return (draft.words.prompt, draft.words.negative, wish, side)
 
 
-def fed_back(draft: Draft, config: PaintConfig) -> float:
-    """Return the share of the picture before that settings ask for.
-
-    Coherence asks for it only where the network goes on from its start: the picture that a translator has
-    painted is carried on by itself (steady.py).
-    """
-    translates = draft.levels is not None and draft.levels.translates
-    return config.feedback if translates else max(config.feedback, COHERENT * config.coherence)
-
-
 class Feedback(Nothing):
     """Own one session's last painted latent, and mix it into what comes."""
 
@@ -65,12 +53,11 @@ class Feedback(Nothing):
         self._last: tuple[Seen, Tensor] | None = None
 
     def key(self, config: PaintConfig) -> Hashable | None:
-        return () if config.feedback > 0 or config.coherence > 0 else None
+        return NAME if config.feedback > 0 else None
 
     def draft(self, draft: Draft, config: PaintConfig) -> None:
-        most = fed_back(draft, config)
-        if draft.start_1CHW is not None or most <= 0:
-            return  # painted from noise there is no camera picture to compare
+        if draft.start_1CHW is not None:
+            return  # painted from noise: no camera picture to compare
         frame, reference = draft.frame, draft.reference_1CHW
         side = int(reference.shape[-1])
         asked = asked_of(draft, config, side)
@@ -90,7 +77,7 @@ class Feedback(Nothing):
             before_1CHW = _chosen(moved_SS > share_SS, warped(latent_1CHW, way.flow_SS2), latent_1CHW)
             share_SS = np.maximum(share_SS, moved_SS)
         if share_SS.any():
-            _mix(draft, before_1CHW, _cells(share_SS * np.float32(most), reference))
+            _mix(draft, before_1CHW, _cells(share_SS * np.float32(config.feedback), reference))
 
     def finished(self, one: Trajectory, config: PaintConfig) -> None:
         seen = one.extras.get(NAME)

@@ -23,6 +23,8 @@ class MovingNoise(Nothing):
         return () if config.warp_noise or config.coherence > 0 else None
 
     def draft(self, draft: Draft, config: PaintConfig) -> None:
+        if not config.warp_noise and draft.levels is not None and draft.levels.translates:
+            return  # its strokes hardly come from the noise; to move it changes more than it calms
         side = int(draft.reference_1CHW.shape[-1])
         seq, before = draft.frame.stamp.seq, self._seq
         self._seq = seq

@@ -27,12 +27,14 @@ from .trajectory import Trajectory
 from .ways import Way, Ways
 
 NAME = "steady"
-MOST = 0.9
+MOST = 0.92
 """Share of the picture before at full coherence, where nothing speaks against it."""
 SAME_LEVELS, OTHER_LEVELS = 14.0, 40.0
 """Grey levels up to which the camera shows what was expected, and from which it shows something else."""
-BESIDE_PX, BESIDE_LEVELS = 5, 8.0
-"""What is carried stays within so many levels of what is painted now, so many pixels around."""
+BESIDE_PX, BESIDE_LEVELS = 5, 4.0
+"""What is carried stays within so many levels of what is painted now in so many pixels around."""
+FAR_LEVELS = 32.0
+"""What would have been so much further off is something else, and not carried at all."""
 RESTS_PX = 0.1
 """Less is no motion but the flow's own noise: to move a picture by it would only blur it."""
 MOVES_PX = 0.7
@@ -146,6 +148,9 @@ class Steady(Nothing):
         high: Any = cv2.dilate(pixels, kernel).astype(np.float32) + np.float32(BESIDE_LEVELS)
         near_it = cv2.min(cv2.max(carried, low), high)
         share_PP = larger(np.asarray(share_SS, np.float32), len(pixels)) * np.float32(most)
+        red, green, blue = cv2.split(cv2.absdiff(carried, near_it))
+        beyond_PP: Any = cv2.max(cv2.max(red, green), blue)
+        share_PP = share_PP * np.clip(1 - beyond_PP / np.float32(FAR_LEVELS), 0, 1)
         mixed: Any = cv2.blendLinear(near_it, fresh, share_PP, 1 - share_PP)
         return np.asarray(mixed, np.float32).clip(0, 255)
 
