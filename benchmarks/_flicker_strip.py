@@ -15,7 +15,7 @@ from benchmarks._flicker_clips import Clip
 MOMENTS = (16, 17, 18)
 GAIN = 6.0
 """Of the change that is shown."""
-GAP_PX, COLOURS = 6, 64
+TILE_PX, GAP_PX, COLOURS = 208, 5, 32
 
 
 def draw_strip(path: Path, ways: Mapping[str, Sequence[np.ndarray]], clip: Clip) -> None:
@@ -30,6 +30,9 @@ def draw_strip(path: Path, ways: Mapping[str, Sequence[np.ndarray]], clip: Clip)
         changed *= scores.counted(clip.visible_HW[last], flow)
         shown: Any = np.repeat(255.0 - np.clip(GAIN * changed, 0, 255)[..., None], 3, axis=2)
         tiles = [np.clip(out[k], 0, 255).astype(np.uint8).copy() for k in MOMENTS] + [shown.astype(np.uint8)]
+        tiles = [
+            np.asarray(cv2.resize(tile, (TILE_PX, TILE_PX), interpolation=cv2.INTER_AREA)) for tile in tiles
+        ]
         for tile, says in zip(tiles[:: len(tiles) - 1], (name, "change"), strict=True):
             for colour, width in (((255, 255, 255), 4), ((0, 0, 0), 1)):
                 cv2.putText(tile, says, (6, 20), cv2.FONT_HERSHEY_SIMPLEX, 0.6, colour, width, cv2.LINE_AA)

@@ -31,8 +31,9 @@ MOST = 0.92
 """Share of the picture before at full coherence, where nothing speaks against it."""
 SAME_LEVELS, OTHER_LEVELS = 14.0, 40.0
 """Grey levels up to which the camera shows what was expected, and from which it shows something else."""
-BESIDE_PX, BESIDE_LEVELS = 5, 4.0
+BESIDE_PX, BESIDE_LEVELS = 5, 4
 """What is carried stays within so many levels of what is painted now in so many pixels around."""
+BESIDE = (BESIDE_LEVELS,) * 3 + (0,)
 FAR_LEVELS = 32.0
 """What would have been so much further off is something else, and not carried at all."""
 RESTS_PX = 0.1
@@ -43,6 +44,8 @@ GOES_ALONG, STAYS = 0.8, 1.0
 """Change of a painting against the one before moved along, over its change in place: up to the one it goes
 with things, from the other on it belongs to the screen."""
 SMOOTHING = 0.3
+LOOKS_EARLY, LOOKS_EVERY = 8, 4
+"""It looks at each of so many pictures at first, then at one in so many."""
 LEAST_MOVING = 0.02
 
 
@@ -61,6 +64,7 @@ class Along:
 
     def __init__(self) -> None:
         self._moved = self._stayed = 0.0
+        self._count = 0
         self._fresh: Pixels | None = None
 
     def share(self, fresh: Pixels, at_PP2: Map, moves_PP: Pixels) -> float:
@@ -69,7 +73,9 @@ class Along:
         `at_PP2` is where each point was in the one before, `moves_PP` is not 0 where that is elsewhere.
         """
         before, self._fresh = self._fresh, fresh
-        if before is not None and cv2.countNonZero(moves_PP) > LEAST_MOVING * moves_PP.size:
+        self._count += 1
+        is_due = self._count < LOOKS_EARLY or self._count % LOOKS_EVERY == 0
+        if is_due and before is not None and cv2.countNonZero(moves_PP) > LEAST_MOVING * moves_PP.size:
             changed = [
                 sum(cv2.mean(cv2.absdiff(fresh, one), moves_PP)[:3])
                 for one in (moved(before, at_PP2, cv2.INTER_LINEAR), before)
@@ -144,29 +150,28 @@ class Steady(Nothing):
                 rests_SS = cv2.magnitude(*cv2.split(near.flow_SS2)) < RESTS_PX
                 share_SS = share_SS * np.where(rests_SS, np.float32(1.0), np.float32(along))
         kernel = np.ones((BESIDE_PX, BESIDE_PX), np.uint8)
-        low: Any = cv2.erode(pixels, kernel).astype(np.float32) - np.float32(BESIDE_LEVELS)
-        high: Any = cv2.dilate(pixels, kernel).astype(np.float32) + np.float32(BESIDE_LEVELS)
+        low: Any = cv2.subtract(cv2.erode(pixels, kernel), BESIDE).astype(np.float32)  # type: ignore[call-overload]
+        high: Any = cv2.add(cv2.dilate(pixels, kernel), BESIDE).astype(np.float32)  # type: ignore[call-overload]
         near_it = cv2.min(cv2.max(carried, low), high)
         share_PP = larger(np.asarray(share_SS, np.float32), len(pixels)) * np.float32(most)
-        red, green, blue = cv2.split(cv2.absdiff(carried, near_it))
-        beyond_PP: Any = cv2.max(cv2.max(red, green), blue)
-        share_PP = share_PP * np.clip(1 - beyond_PP / np.float32(FAR_LEVELS), 0, 1)
+        beyond_PP: Any = cv2.cvtColor(cv2.absdiff(carried, near_it), cv2.COLOR_RGB2GRAY)
+        share_PP *= np.clip(1 - beyond_PP * np.float32(1 / FAR_LEVELS), 0, 1)
         mixed: Any = cv2.blendLinear(near_it, fresh, share_PP, 1 - share_PP)
-        return np.asarray(mixed, np.float32).clip(0, 255)
+        return np.asarray(mixed, np.float32)
 
     def _carried(self, shown: Map, pixels: Pixels, way: Way) -> tuple[Map, float]:
         """Return the picture shown before where its things are now, and how far its look goes along."""
         side = len(pixels)
-        flow_PP2 = way.to(side).flow_SS2
-        x_PP, y_PP = cv2.split(flow_PP2)
-        length_PP: Any = cv2.magnitude(x_PP, y_PP)
+        flow_PP2 = way.flow(side)
+        length_PP: Any = cv2.magnitude(*cv2.split(flow_PP2))
+        rests_PP: Any = cv2.compare(length_PP, RESTS_PX, cv2.CMP_LT)  # type: ignore[call-overload]
         moves_PP: Any = cv2.compare(length_PP, MOVES_PX, cv2.CMP_GT)  # type: ignore[call-overload]
-        along = self._along.share(pixels, cells(side) + flow_PP2, moves_PP)
-        rests_PP = length_PP < RESTS_PX
-        if rests_PP.all():
+        at_PP2 = cells(side) + flow_PP2
+        cv2.copyTo(cells(side), rests_PP, at_PP2)
+        along = self._along.share(pixels, at_PP2, moves_PP)
+        if cv2.countNonZero(rests_PP) == rests_PP.size:
             return shown, along
-        x_PP[rests_PP], y_PP[rests_PP] = 0.0, 0.0
-        return moved(shown, cells(side) + np.dstack([x_PP, y_PP]), cv2.INTER_CUBIC), along
+        return moved(shown, at_PP2, cv2.INTER_CUBIC), along
 
 
 def _is_alike(then: Shown, now: Shown) -> bool:

@@ -42,11 +42,18 @@ class Way:
         """Return the same on a grid of another side."""
         if len(self.flow_SS2) == side:
             return self
-        shrinks = 2 * side <= len(self.flow_SS2)
-        how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        flow = np.asarray(cv2.resize(self.flow_SS2, (side, side), interpolation=how), np.float32)
-        seen = np.asarray(cv2.resize(self.visible_SS, (side, side), interpolation=how), np.float32)
-        return Way(self.then, self.now, flow * np.float32(side / len(self.flow_SS2)), seen)
+        return Way(self.then, self.now, self.flow(side), _sized(self.visible_SS, side))
+
+    def flow(self, side: int) -> Map:
+        """Return the motion alone on a grid of another side, (s, s, 2)."""
+        if len(self.flow_SS2) == side:
+            return self.flow_SS2
+        return _sized(self.flow_SS2, side) * np.float32(side / len(self.flow_SS2))
+
+
+def _sized(map_SSn: Map, side: int) -> Map:
+    how = cv2.INTER_AREA if 2 * side <= len(map_SSn) else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(map_SSn, (side, side), interpolation=how), np.float32)
 
 
 def way_of(frame: Frame) -> Way | None:
