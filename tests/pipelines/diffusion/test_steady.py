@@ -209,6 +209,7 @@ def test_other_words_another_size_and_another_camera_begin_anew() -> None:
 
 def test_without_any_motion_only_what_rests_is_calmed() -> None:
     screen, other = Screen(), picture(9, SIDE, SIDE)
+    other[:24, :24] = ROOM[:24, :24]  # by chance
     screen.show(0, ROOM, random_painting(0))
     assert carried(screen.show(1, ROOM, random_painting(1)), random_painting(1)) > 20
     assert carried(screen.show(2, other, random_painting(2)), random_painting(2)) == 0.0
