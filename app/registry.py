@@ -24,6 +24,7 @@ STAGES: Mapping[str, str] = {
     "detect": "perception.detect:DetectStage",
     "overlay": "perception.overlay.stage:OverlayStage",
     "flow": "perception.flow.stage:FlowStage",
+    "flow-maps": "perception.flow.maps:FlowMapsStage",
     "flow-view": "perception.flow.view:FlowViewStage",
     "fill": "perception.fill.stage:FillStage",
     "cover": "perception.cover.stage:CoverStage",

@@ -23,8 +23,8 @@ and hears these events over the data channel "control" or the WebSocket, one JSO
 
     {"type": "progress", "message", "fraction"?: 0..1}     while models load and engines are built
     {"type": "ready", "engine"?: {"name", "why"}}          from now on pictures come
-    {"type": "stats", "age_p95_ms", "fps", "repeated"?, "dropped", "wait_ms"?, "painted_fps"?, "paint_age_p50_ms"?,
-     ...}                                                  twice a second
+    {"type": "stats", "age_p95_ms", "fps", "repeated"?, "dropped", "wait_ms"?, "painted_fps"?,
+     "paint_age_p50_ms"?, ...}                                                  twice a second
     {"type": "recording", "on": bool, "name"}              a recording runs, or has ended
     {"type": "seen", "detector", "things": [{"id", "name", "score", "box", "velocity"}], ...}    what is where
     {"type": "motion", "camera", "speed", "camera_moves", "things_move", ...}    how the picture moves

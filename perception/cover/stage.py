@@ -104,4 +104,4 @@ class CoverStage:
         for name in maps.keys() - {"mask"}:
             maps[name] = maps[name].copy()
             cover(maps[name], shapes, config.look, config.feather_px)
-        return Frame(frame.stamp, pixels, maps)
+        return Frame(frame.stamp, pixels, maps, frame.moved_from)

@@ -31,6 +31,19 @@ class FlowConfig(BaseModel):
     )
 
 
+class FlowMapsConfig(BaseModel):
+    """Say how the motion of what is painted is found."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    method: Literal["dis-ultrafast", "dis-fast", "dis-medium"] = Field(
+        "dis-fast", description="What finds the motion: dense inverse search, from the fastest to the best."
+    )
+    side_px: Annotated[int, Live()] = Field(
+        192, ge=64, le=1080, description="Side of the painted square that motion is looked for in, at most."
+    )
+
+
 class FlowViewConfig(BaseModel):
     """Say what of the motion is drawn, and how."""
 

@@ -61,7 +61,7 @@ class FlowViewStage:
         shown = item
         for flow in flows:
             if flow.span_s > 0 and (self._config.wheel > 0 or self._config.arrows):
-                shown = Frame(item.stamp, drawn(shown.pixels, flow, self._config), item.maps)
+                shown = Frame(item.stamp, drawn(shown.pixels, flow, self._config), item.maps, item.moved_from)
         return (Emitted(item.stamp, shown),)
 
     def reset(self) -> None:

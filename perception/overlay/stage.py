@@ -93,7 +93,7 @@ class OverlayStage:
         if config.labels:
             for _, _, things in seen:
                 drawing.labels(things)
-        return Frame(frame.stamp, picture, frame.maps)
+        return Frame(frame.stamp, picture, frame.maps, frame.moved_from)
 
     def _seen(self, scene: Scene, stamp: Stamp, shown: Size) -> Things:
         """Return what of a scene is drawn on a picture, as shares of it."""

@@ -179,6 +179,12 @@ class PaintConfig(BaseModel):
         description="Guidance of models that take it as an input (SANA-Sprint, LCM); 0 is their usual.",
         json_schema_extra=GUIDING,
     )
+    coherence: Annotated[float, Live()] = Field(
+        default=0.0,
+        ge=0.0,
+        le=1.0,
+        description="How far the painting stays on things as they move, rather than be drawn anew; 0 is off.",
+    )
     memory: Annotated[float, Live()] = Field(
         default=0.0,
         ge=0.0,

@@ -20,7 +20,9 @@ from .embedding import Words
 from .kits import AddOn, Kit
 from .levels import NoiseLevels
 from .motion import Map
+from .pictures import Pixels
 from .trajectory import Trajectory
+from .ways import Ways
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -64,6 +66,8 @@ class Draft:
     """The network that the frame will go through."""
     report: Report = lambda sentence: None
     """Tell the person who watches."""
+    ways: Ways = field(default_factory=Ways)
+    """How the session's pictures moved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +119,9 @@ class Feature(Protocol):
     def finished(self, one: Trajectory, config: PaintConfig) -> None:
         """Take what it wants of a painted frame."""
 
+    def shown(self, one: Trajectory, pixels: Pixels, config: PaintConfig) -> Pixels:
+        """Return the picture (H, W, 3) that is shown of a painted frame."""
+
     def reset(self) -> None:
         """Forget the stream."""
 
@@ -132,6 +139,9 @@ class Nothing:
 
     def finished(self, one: Trajectory, config: PaintConfig) -> None: ...
 
+    def shown(self, one: Trajectory, pixels: Pixels, config: PaintConfig) -> Pixels:
+        return pixels
+
     def reset(self) -> None: ...
 
 
@@ -146,6 +156,7 @@ MAKERS: Sequence[str] = (
     "reuse:Reuse",
     "moving_noise:MovingNoise",
     "feedback:Feedback",
+    "steady:Steady",
 )
 """One line a feature, its file and its class, in the order in which they see a frame."""
 
@@ -194,6 +205,12 @@ class Features:
         """Show a painted frame to each that is `ready`."""
         for place, _ in ready:
             self._all[place].finished(one, config)
+
+    def shown(self, one: Trajectory, pixels: Pixels, config: PaintConfig, ready: Key) -> Pixels:
+        """Return the picture that is shown of a painted frame, as each that is `ready` makes it in turn."""
+        for place, _ in ready:
+            pixels = self._all[place].shown(one, pixels, config)
+        return pixels
 
     def reset(self) -> None:
         """Forget the stream."""

@@ -11,28 +11,24 @@ agrees with this one it is trusted as well; a map "flow_back" or "occlusion" say
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from realtime.core.frame import Frame
-
 from .config import PaintConfig
 from .features import Draft, Nothing
-from .motion import Map, chained, followed, to_cells, visible, warped
+from .motion import Map, followed, warped
 from .noise import Seeds
 from .stillness import is_cut, stillness, thumbnail
 from .trajectory import Trajectory
+from .ways import Way
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 NAME = "feedback"
-KEPT_FLOWS = 8
-"""Pictures that motion is followed over; as many as can be in flight."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,22 +40,10 @@ class Seen:
     asked: Hashable
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Motion:
-    """Hold the way from a frame to the one before it, in cells, and which cells were seen there."""
-
-    seq: int
-    flow_SS2: Map
-    visible_SS: Map
-
-
-def motion_of(frame: Frame, side: int) -> Motion | None:
-    """Return the way to the frame before, as the frame's maps have it; None without a flow."""
-    maps: Mapping[str, Any] = frame.maps
-    if (flow := maps.get("flow")) is None:
-        return None
-    flow_SS2 = to_cells(np.asarray(flow, np.float32), side, is_length=True)
-    return Motion(frame.stamp.seq, flow_SS2, visible(maps, flow_SS2))
+def asked_of(draft: Draft, config: PaintConfig, side: int) -> Hashable:
+    """Return what a frame is asked to be: the picture before is a part of it only while this is equal."""
+    wish = replace(draft.wish, seeds=Seeds()) if config.vary else draft.wish
+    return (draft.words.prompt, draft.words.negative, wish, side)
 
 
 class Feedback(Nothing):
@@ -67,7 +51,6 @@ class Feedback(Nothing):
 
     def __init__(self) -> None:
         self._last: tuple[Seen, Tensor] | None = None
-        self._motions: deque[Motion] = deque(maxlen=KEPT_FLOWS)
 
     def key(self, config: PaintConfig) -> Hashable | None:
         return NAME if config.feedback > 0 else None
@@ -77,12 +60,9 @@ class Feedback(Nothing):
             return  # painted from noise: no camera picture to compare
         frame, reference = draft.frame, draft.reference_1CHW
         side = int(reference.shape[-1])
-        wish = replace(draft.wish, seeds=Seeds()) if config.vary else draft.wish
-        asked = (draft.words.prompt, draft.words.negative, wish, side)
+        asked = asked_of(draft, config, side)
         seen = Seen(frame.stamp.seq, thumbnail(frame.pixels, side), asked)
         draft.extras[NAME] = seen
-        if (motion := motion_of(frame, side)) is not None:
-            self._motions.append(motion)
         if self._last is None or self._last[0].asked != asked:
             return
         then, latent_1CHW = self._last
@@ -90,10 +70,11 @@ class Feedback(Nothing):
         if is_cut(share_SS):
             share_SS = np.zeros_like(share_SS)
         before_1CHW = latent_1CHW
-        motion = self._motion_since(then.seq, seen.seq)
-        if motion is not None and config.flow_strength > 0:
-            moved_SS = _agreement(seen, then, motion) * np.float32(config.flow_strength)
-            before_1CHW = _chosen(moved_SS > share_SS, warped(latent_1CHW, motion.flow_SS2), latent_1CHW)
+        way = draft.ways.between(then.seq, seen.seq)
+        if way is not None and config.flow_strength > 0:
+            way = way.to(side)
+            moved_SS = _agreement(seen, then, way) * np.float32(config.flow_strength)
+            before_1CHW = _chosen(moved_SS > share_SS, warped(latent_1CHW, way.flow_SS2), latent_1CHW)
             share_SS = np.maximum(share_SS, moved_SS)
         if share_SS.any():
             _mix(draft, before_1CHW, _cells(share_SS * np.float32(config.feedback), reference))
@@ -105,21 +86,9 @@ class Feedback(Nothing):
 
     def reset(self) -> None:
         self._last = None
-        self._motions.clear()
-
-    def _motion_since(self, then: int, now: int) -> Motion | None:
-        """Return the way from frame `now` to frame `then`; None when a part of it is not known."""
-        ways = [way for way in self._motions if then < way.seq <= now]
-        if len(ways) != now - then or len({len(way.flow_SS2) for way in ways}) > 1:
-            return None
-        *_, whole = ways
-        for way in reversed(ways[:-1]):
-            seen = whole.visible_SS * followed(way.visible_SS, whole.flow_SS2)
-            whole = Motion(now, chained(whole.flow_SS2, way.flow_SS2), seen)
-        return whole
 
 
-def _agreement(now: Seen, then: Seen, motion: Motion) -> Map:
+def _agreement(now: Seen, then: Seen, motion: Way) -> Map:
     """Return where the moved camera picture of `then` shows what this one does, 0 to 1."""
     side = len(motion.flow_SS2)
     twice = np.repeat(np.repeat(2.0 * motion.flow_SS2, 2, axis=0), 2, axis=1).astype(np.float32)

@@ -7,7 +7,8 @@ following it is a look-up, and every cell of now gets something, or is said to b
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -29,18 +30,26 @@ def to_cells(map_HWn: Map, side: int, *, is_length: bool) -> Map:
     short = min(height, width)
     top, left = (height - short) // 2, (width - short) // 2
     cut = np.asarray(map_HWn[top : top + short, left : left + short], np.float32)
+    if side == short:
+        return np.ascontiguousarray(cut)
     small = np.asarray(cv2.resize(cut, (side, side), interpolation=cv2.INTER_AREA), np.float32)
     return small * np.float32(side / short) if is_length else small
 
 
+@lru_cache(maxsize=8)
+def cells(side: int) -> Map:
+    """Return where each cell is, (s, s, 2)."""
+    y, x = np.mgrid[0:side, 0:side].astype(np.float32)
+    grid = np.stack([x, y], axis=-1)
+    grid.flags.writeable = False
+    return grid
+
+
 def followed(map_SSn: Map, flow_SS2: Map) -> Map:
     """Return what `map` holds where the flow came from, (s, s, ...); beyond the edge, the edge."""
-    side = len(flow_SS2)
-    y, x = np.mgrid[0:side, 0:side].astype(np.float32)
-    at_x, at_y = x + flow_SS2[..., 0], y + flow_SS2[..., 1]
-    return np.asarray(
-        cv2.remap(map_SSn, at_x, at_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32
-    )
+    at_SS2 = cells(len(flow_SS2)) + flow_SS2
+    moved: Any = cv2.remap(map_SSn, at_SS2, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
+    return np.asarray(moved, np.float32)
 
 
 def chained(later_SS2: Map, earlier_SS2: Map) -> Map:
@@ -55,9 +64,9 @@ def visible(maps: Mapping[str, npt.NDArray[np.generic]], flow_SS2: Map) -> Map:
     "flow_back" (H, W, 2; from the earlier picture to this one) does not lead back.
     """
     side = len(flow_SS2)
-    y, x = np.mgrid[0:side, 0:side].astype(np.float32)
-    at = np.stack([x, y], axis=-1) + flow_SS2
-    seen = np.asarray(((at >= -0.5) & (at <= side - 0.5)).all(axis=-1), np.float32)
+    x, y = cv2.split(cells(side) + flow_SS2)  # planes: sums over a last axis of two are slow
+    low, high = -0.5, side - 0.5
+    seen = np.asarray((x >= low) & (y >= low) & (x <= high) & (y <= high), np.float32)
     if (occlusion := maps.get("occlusion")) is not None:
         seen = seen * (
             1.0 - np.clip(to_cells(np.asarray(occlusion, np.float32), side, is_length=False), 0, 1)

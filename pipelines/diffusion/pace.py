@@ -22,6 +22,7 @@ from realtime.core.similarity import GateCounts, SimilarityGate
 from .config import PaintConfig
 from .painter import REST, Painter
 from .pictures import Pixels
+from .ways import MOTION_MAPS
 from .wish import Wish
 
 STILL = "still: the last picture again"
@@ -160,6 +161,8 @@ def fewer(wish: Wish, steps: int) -> Wish:
 
 
 def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    return one.keys() == other.keys() and all(
-        one[name] is other[name] or np.array_equal(one[name], other[name]) for name in one
+    """Tell whether two frames came with the same maps. Motion does not count: the gate sees for itself."""
+    names = one.keys() - MOTION_MAPS
+    return names == other.keys() - MOTION_MAPS and all(
+        one[name] is other[name] or np.array_equal(one[name], other[name]) for name in names
     )

@@ -33,6 +33,20 @@ def square(pixels: npt.NDArray[Kind], side_px: int) -> npt.NDArray[Kind]:
     return np.asarray(scaled, pixels.dtype)
 
 
+def shrunk_square(pixels: Pixels, most_px: int) -> Pixels:
+    """Return the centred square a whole number of times smaller, which is several times faster than any side.
+
+    Its side is `most_px` at most; less than a point is cut off at the right and below.
+    """
+    height, width = pixels.shape[:2]
+    short = min(height, width)
+    times = -(-short // most_px)
+    side = short // times
+    top, left = (height - short) // 2, (width - short) // 2
+    centre: Any = pixels[top : top + side * times, left : left + side * times]
+    return np.asarray(cv2.resize(centre, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
+
+
 def stacked(pictures: Sequence[Pixels]) -> Tensor:
     """Return pictures (H, W, 3) of one size as one tensor (B, H, W, 3), uint8."""
     import torch

@@ -32,6 +32,7 @@ from .stream_batch import Echo, StreamBatch
 from .together import paint_together
 from .trajectory import Trajectory
 from .transition import Transition
+from .ways import Ways
 from .wish import Wish
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ class PaintStage:
         self._ctx = StageContext()
         self._told: Words | None = None
         self._features = Features()
+        self._ways = Ways()
         self._fitting: Fitting | None = None
         self._fit: Fit | None = None
         """What the newest frame is painted with."""
@@ -188,6 +190,7 @@ class PaintStage:
         self.batch.clear()
         self._transition.reset()
         self._features.reset()
+        self._ways.reset()
         if self._pace is not None:
             self._pace.reset()
         self._shown = None
@@ -216,6 +219,7 @@ class PaintStage:
         """Return the square that is to be painted, (size, size, 3); None when the frame is only repeated."""
         assert self._fitting is not None  # set with the painter
         config, painter = self._config, self.painter
+        self._ways.see(frame)
         fit = self._fit = self._fitting.newest(config, self._rows())
         time_s = frame.stamp.time_s
         words = self._transition.words(self._words(), time_s, config.transition_s, config.blend)
@@ -248,7 +252,7 @@ class PaintStage:
         if latent_1CHW is None:
             latent_1CHW, start_1CHW = painter.blank(wish, fit.size_px)
         draft = Draft(frame, wish, words, latent_1CHW, start_1CHW, None if start_1CHW is None else 1.0)
-        draft.levels = painter.levels
+        draft.levels, draft.ways = painter.levels, self._ways
         draft.size_px, draft.kit, draft.report = fit.size_px, fit.kit, self._ctx.report
         self._features.draft(draft, fit.asked, fit.features)
         trajectory = painter.start(
@@ -277,10 +281,13 @@ class PaintStage:
         for one in finished:
             note = ""
             if isinstance(one, Trajectory):
-                self._shown = pictures[id(one)]
-                self.pace.came_out(one.stamp.age_ms(self._ctx.clock.now_ns()))
+                picture = pictures[id(one)]
                 if one.features is not None:
                     self._features.finished(one, *one.features)
+                    config, ready = one.features
+                    picture = self._features.shown(one, picture, config, ready)
+                self._shown = picture
+                self.pace.came_out(one.stamp.age_ms(self._ctx.clock.now_ns()))
             else:
                 note = one.note
             assert self._shown is not None  # an echo follows a painted frame

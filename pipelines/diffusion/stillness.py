@@ -32,8 +32,19 @@ def stillness(now: Map, then: Map) -> Map:
     side = len(now) // 2
     apart = np.abs(now - then).max(axis=2)
     worst = apart.reshape(side, 2, side, 2).max(axis=(1, 3))
-    around = np.asarray(cv2.dilate(worst, np.ones((3, 3), np.uint8)), np.float32)
-    share = (OTHER_LEVELS - around) / (OTHER_LEVELS - SAME_LEVELS)
+    return _share(worst, SAME_LEVELS, OTHER_LEVELS)
+
+
+def share_alike(now: Map, then: Map, same_levels: float, other_levels: float) -> Map:
+    """Return for each point how far two pictures (s, s, 3) agree, its neighbours included, 0 to 1: (s, s)."""
+    red, green, blue = cv2.split(cv2.absdiff(now, then))
+    worst = np.asarray(cv2.max(cv2.max(red, green), blue), np.float32)
+    return _share(worst, same_levels, other_levels)
+
+
+def _share(apart: Map, same_levels: float, other_levels: float) -> Map:
+    around = np.asarray(cv2.dilate(apart, np.ones((3, 3), np.uint8)), np.float32)
+    share = (other_levels - around) / (other_levels - same_levels)
     return np.asarray(np.clip(share, 0.0, 1.0), np.float32)
 
 

@@ -65,6 +65,8 @@ class Frame:
     """What stages before made of the whole view, by name, read-only, of any size with the same ratio of
     sides: a grey map (H, W), uint8 or float32 from 0 to 1; a picture (H, W, 3), uint8 RGB; a motion
     (H, W, 2), float32, in its own pixels."""
+    moved_from: Stamp | None = None
+    """Stamp of the frame that the motion in the maps leads to; None: of the frame before by number."""
 
     def __post_init__(self) -> None:
         shape, kind = self.pixels.shape, self.pixels.dtype
@@ -77,7 +79,11 @@ class Frame:
 
     def with_maps(self, **more: Map) -> Frame:
         """Return this frame with further maps; one of a name that it has already takes its place."""
-        return Frame(self.stamp, self.pixels, {**self.maps, **more})
+        return Frame(self.stamp, self.pixels, {**self.maps, **more}, self.moved_from)
+
+    def with_motion(self, before: Stamp, **motion: Map) -> Frame:
+        """Return this frame with maps of the motion between the frame stamped `before` and this one."""
+        return Frame(self.stamp, self.pixels, {**self.maps, **motion}, before)
 
     @property
     def height_px(self) -> int:

@@ -58,10 +58,17 @@ class PlanarFrame(Frame):
 
     planes: Planes
 
-    def __init__(self, stamp: Stamp, planes: Planes, maps: Mapping[str, Map] = MappingProxyType({})) -> None:
+    def __init__(
+        self,
+        stamp: Stamp,
+        planes: Planes,
+        maps: Mapping[str, Map] = MappingProxyType({}),
+        moved_from: Stamp | None = None,
+    ) -> None:
         object.__setattr__(self, "stamp", stamp)
         object.__setattr__(self, "planes", planes)
         object.__setattr__(self, "maps", checked_maps(maps))
+        object.__setattr__(self, "moved_from", moved_from)
 
     @property
     def pixels(self) -> Pixels:
@@ -69,7 +76,11 @@ class PlanarFrame(Frame):
 
     def with_maps(self, **more: Map) -> PlanarFrame:
         """Return this frame with further maps, its colours still not worked out."""
-        return PlanarFrame(self.stamp, self.planes, {**self.maps, **more})
+        return PlanarFrame(self.stamp, self.planes, {**self.maps, **more}, self.moved_from)
+
+    def with_motion(self, before: Stamp, **motion: Map) -> PlanarFrame:
+        """Return this frame with maps of the motion from the frame stamped `before`."""
+        return PlanarFrame(self.stamp, self.planes, {**self.maps, **motion}, before)
 
     @property
     def height_px(self) -> int:
