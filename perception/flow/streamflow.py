@@ -8,7 +8,7 @@ costs a run: twice what the network costs for one direction.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -146,13 +146,22 @@ def load_streamflow(config: FlowConfig, ctx: StageContext) -> StreamFlowEstimato
     Raises ModelMissing, ModelCorrupt or ModelError for weights that are not there or do not fit, EngineError
     when the engine that was asked for cannot run them.
     """
+    return StreamFlowEstimator(net_of(config, ctx.shared, ctx.report), is_warm=ctx.is_live)
+
+
+def net_of(
+    config: FlowConfig,
+    shared: Callable[[str, Callable[[], Any]], Any] = lambda key, make: make(),
+    report: Report = lambda sentence: None,
+) -> FlowNet:
+    """Return the network that the settings ask for, see `load_streamflow`."""
     where = _located(config.weights)
 
     def make() -> FlowNet:
-        return FlowNet(*_read(where), config.rounds, config.engine, ctx.report)
+        return FlowNet(*_read(where), config.rounds, config.engine, report)
 
-    net = ctx.shared(f"flow {where} {config.engine} {config.rounds}", make)
-    return StreamFlowEstimator(net, is_warm=ctx.is_live)
+    net: FlowNet = shared(f"flow {where} {config.engine} {config.rounds}", make)
+    return net
 
 
 def _located(weights: str) -> Path:
@@ -167,7 +176,7 @@ def _located(weights: str) -> Path:
     return locate(weights)
 
 
-def _read(where: Path) -> tuple[StreamFlow, Any]:
+def _read(where: Path) -> tuple[StreamFlow, str]:
     """Return the network of a folder or a checkpoint, and the name of its weights."""
     from perception.nets.streamflow.weights import from_checkpoint, from_folder
     from pipelines.models.checksums import sum_of

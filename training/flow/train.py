@@ -28,7 +28,7 @@ WORK = Path(__file__).resolve().parents[1] / "_work"
 PLAN = "mini"
 ITERATIONS = 3
 """Rounds of refinement while it learns; more may be asked for later."""
-EARLY = 0.18
+EARLY = 0.12
 """Share of the budget in which cells are matched and nothing else is learnt, at a quarter of the cost of a step."""
 MATCHING = 0.5
 """What matching counts then, less and less; nothing at the end."""
