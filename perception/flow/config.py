@@ -25,7 +25,7 @@ class FlowConfig(BaseModel):
         description='What the network knows: "streamflow" (ours), a folder like it, or the file of a '
         "published StreamFlow checkpoint.",
     )
-    rounds: int = Field(4, ge=1, le=32, description="How often the network refines the motion that it finds.")
+    rounds: int = Field(3, ge=1, le=32, description="How often the network refines the motion that it finds.")
     engine: str = Field("auto", description="What runs the network: openvino, onnx, torch, tensorrt or auto.")
     longest_px: Annotated[int, Live()] = Field(
         640, ge=64, le=1920, description="Longer side of the picture that is worked on, at most."

@@ -49,4 +49,4 @@ def test_the_default_keeps_its_promised_errors() -> None:
 
 
 def test_the_parts_are_named() -> None:
-    assert {"camera", "layers", "stereo"} <= set(PARTS)
+    assert {"camera", "layers", "stereo", "windows"} <= set(PARTS)

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from perception.nets.streamflow.blocks import SuperKernel
 from perception.nets.streamflow.model import StreamFlow
+from perception.nets.streamflow.plans import STRIDE
 from torch import nn
 
 BESIDE = 0.3
@@ -36,8 +37,13 @@ def begin(model: StreamFlow, frames_BT3HW: torch.Tensor) -> None:
         block.ffn2[2].weight.mul_(gain)
         return found * gain
 
+    # Correlation is several times as large as all else; no layer shall have to be tiny for it.
+    first = model.update_block.encoder.convc1
+    first.ffn2[0].weight.mul_(0.2)
     hooks = [block.register_forward_hook(scaled) for block in blocks]
-    model.refined(frames_BT3HW, 1)
+    height, width = (side // STRIDE for side in frames_BT3HW.shape[-2:])
+    start = torch.randn(len(frames_BT3HW), model.frames - 1, 2, height, width)
+    model.refined(frames_BT3HW, 1, start)
     for hook in hooks:
         hook.remove()
     nn.init.zeros_(model.update_block.flow_head.ffn2[2].weight)

@@ -16,11 +16,11 @@ import numpy as np
 import torch
 from perception.nets.streamflow.loss import sequence_loss
 from perception.nets.streamflow.model import StreamFlow
-from perception.nets.streamflow.plans import PLANS
+from perception.nets.streamflow.plans import PLANS, STRIDE
 
 from training.flow.begin import begin
 from training.flow.match import match_loss
-from training.flow.samples import EARLY_COUNT, FRAMES, Asked, Windows, ahead, draw
+from training.flow.samples import EARLY_COUNT, FRAMES, Asked, Windows, ahead
 from training.painter.loop import Run
 
 WORK = Path(__file__).resolve().parents[1] / "_work"
@@ -28,19 +28,22 @@ WORK = Path(__file__).resolve().parents[1] / "_work"
 PLAN = "mini"
 ITERATIONS = 3
 """Rounds of refinement while it learns; more may be asked for later."""
-EARLY = 0.12
-"""Share of the budget in which cells are matched and nothing else is learnt, at a quarter of the cost of a step."""
+EARLY, NEAR = 0.28, 0.48
+"""Up to which share of the budget cells are matched and nothing else is learnt, and up to which a flow that is
+nearly right is set right; both at a fraction of what a whole step costs."""
+COLD, FIRM = 0.6, 0.3
+"""Shares of windows whose rounds begin with no motion, and of those whose cells do not begin off."""
 MATCHING = 0.5
 """What matching counts then, less and less; nothing at the end."""
-LR = 2.5e-3
+LR, NEARLY, LATER = 2.5e-3, 0.5, 0.4
+"""Learning rate while cells are matched, and the shares of it after that: at more the last layer leaps by pixels, and
+the decoder falls silent to be rid of it."""
 
 
 def make() -> StreamFlow:
     """Return the untrained network."""
     torch.manual_seed(0)
-    model = StreamFlow(PLANS[PLAN], FRAMES)
-    begin(model, draw((0,)).frames_BT3HW)
-    return model
+    return StreamFlow(PLANS[PLAN], FRAMES)
 
 
 class Losses(NamedTuple):
@@ -51,14 +54,53 @@ class Losses(NamedTuple):
     right: float
 
 
-def loss_of(model: StreamFlow, windows: Windows, matching: float, is_early: bool = False) -> Losses:
-    """Return what is to be minimised; hidden pixels count as the others do. Early on cells are matched, no more."""
-    if is_early:
-        match = match_loss(model.fnet(windows.frames_BT3HW / 127.5 - 1), windows.flow_BS2HW)
-        return Losses(match.total, float("nan"), match.right)
+def matched(model: StreamFlow, windows: Windows) -> Losses:
+    """Ask cells where they went."""
+    match = match_loss(model.fnet(windows.frames_BT3HW / 127.5 - 1), windows.flow_BS2HW)
+    return Losses(match.total, float("nan"), match.right)
+
+
+def set_right(model: StreamFlow, windows: Windows, draws: torch.Generator) -> Losses:
+    """Let one round set a flow right that is off by something else at each cell.
+
+    So that what correlation says of a cell, and nothing else, tells what is asked for; the encoder of
+    correlation rests.
+    """
+    with torch.no_grad():
+        model.fnet.requires_grad_(False)
+        seen, _ = model._see(windows.frames_BT3HW)
+        model.fnet.requires_grad_(True)
+    frames = windows.frames_BT3HW / 127.5 - 1
+    state, context = model.cnet(frames[:, :-1]).flatten(0, 1).chunk(2, 1)
+    context = context.relu()
+    seen = seen._replace(context=context, likeness=model.att(context))
+    truth = _of_cells(windows).flatten(0, 1)
+    all_off = torch.rand(len(truth), 2, 1, 1, generator=draws) * 4 - 2
+    each_off = torch.randn(truth.shape, generator=draws) * torch.rand(len(truth), 1, 1, 1, generator=draws) * 1.5
+    _, flow = model._round(seen, state.tanh(), truth + all_off + each_off)
+    off = STRIDE * (flow - truth)
+    return Losses(off.abs().mean(), float(off.detach().norm(dim=1).mean()), float((off.detach().norm(dim=1) < 4).float().mean()))
+
+
+def _of_cells(windows: Windows) -> torch.Tensor:
+    """Return the flow in the middle of each cell, in cells, (B, S, 2, h, w)."""
+    half = STRIDE // 2
+    return windows.flow_BS2HW[..., half::STRIDE, half::STRIDE] / STRIDE
+
+
+def refined(model: StreamFlow, windows: Windows, matching: float, draws: torch.Generator) -> Losses:
+    """Let rounds find the flow, mostly from nothing; hidden pixels count as the others do.
+
+    In part of the windows they begin with a share of the truth, as a warm start gives it, and in most of them
+    each cell begins a little off.
+    """
     maps: list[torch.Tensor] = []
     hook = model.fnet.register_forward_hook(lambda module, given, found: maps.append(found))
-    found = model.every(windows.frames_BT3HW, ITERATIONS)
+    truth = _of_cells(windows)
+    some = torch.rand(len(truth), 1, 1, 1, 1, generator=draws)
+    off = torch.rand(some.shape, generator=draws) - FIRM
+    start = (some - COLD).clamp(min=0) / (1 - COLD) * truth + off.clamp(min=0) * torch.randn(truth.shape, generator=draws)
+    found = model.every(windows.frames_BT3HW, ITERATIONS, start)
     hook.remove()
     flow = sequence_loss(found, windows.flow_BS2HW, torch.ones_like(windows.flow_BS2HW[:, :, 0]))
     match = match_loss(maps[0], windows.flow_BS2HW)
@@ -80,15 +122,21 @@ def train(path: Path, *, seconds: float = 0, steps: int = 0, lr: float = LR) -> 
     def asked() -> Iterator[Asked]:
         step = run.step
         while True:
-            is_early = run.progress < EARLY
+            is_early = run.progress < NEAR
             yield step, not is_early and bool(np.random.default_rng((2, step)).random() < large_share(run.progress)), is_early
             step += 1
 
-    windows = ahead(asked())
+    windows, was_matched, draws = ahead(asked()), False, torch.Generator()
     for step in run:
         now = next(windows)
-        is_early = len(now.frames_BT3HW) == EARLY_COUNT
-        loss = loss_of(model, now, MATCHING * (1 - run.progress), is_early)
+        if len(now.frames_BT3HW) < EARLY_COUNT:
+            loss, run.lr = refined(model, now, MATCHING * (1 - run.progress), draws.manual_seed(step)), LATER * lr
+        elif run.progress < EARLY:
+            loss, run.lr, was_matched = matched(model, now), lr, True
+        else:
+            if was_matched:
+                begin(model, now.frames_BT3HW)
+            loss, run.lr, was_matched = set_right(model, now, draws.manual_seed(step)), NEARLY * lr, False
         run.learn(loss.total)
         still = float(now.flow_BS2HW.norm(dim=2).mean())
         for name, value in (("loss", float(loss.total.detach())), ("epe", loss.error_px), ("still", still), ("right", loss.right)):

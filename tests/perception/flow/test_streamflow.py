@@ -20,7 +20,7 @@ from perception.nets.streamflow.windows import chunked, live
 from realtime.core.errors import ConfigError, ModelError, ModelMissing
 from realtime.core.frame import Frame
 from realtime.core.stage import Emitted, StageContext
-from tests.perception.flow.views import view, wall
+from tests.perception.flow.views import view, wall, with_thing
 from tests.vocabulary import make_stamp
 
 WALL, OTHER = wall(0), wall(1)
@@ -169,6 +169,24 @@ def test_weights_that_are_none_are_refused(stages: Callable[..., FlowStage], tmp
     (tmp_path / "things.pth").write_bytes(b"none")
     with pytest.raises(ModelError, match="no checkpoint"):
         stages(is_live=True, weights=str(tmp_path / "things.pth"))
+
+
+def test_ours_sees_motion(shared: Any) -> None:
+    """A pan of 6 px with a thing that goes 10 px the other way, in colours that training never saw."""
+    stage = FlowStage()
+    stage.configure(FlowConfig(method="streamflow", engine="torch"))
+    stage.open(StageContext(shared=shared, is_live=True))
+    size = (192, 160)
+    shown = [with_thing(view(WALL, 50 + 6 * k, size=size), OTHER, 30 + 10 * k, 50, 64) for k in range(3)]
+    flow = [given(stage, pixels, seq)[0].value for seq, pixels in enumerate(shown)][-1]
+    stage.close()
+    wanted = np.broadcast_to(np.float32((6, 0)), flow.backward_HW2.shape).copy()
+    wanted[50:114, 50:114] = (-10, 0)
+    off = np.linalg.norm(flow.backward_HW2 - wanted, axis=-1)
+    none = np.linalg.norm(wanted, axis=-1)
+    assert off.mean() < 0.5 * none.mean()
+    assert off[60:104, 60:104].mean() < 0.5 * none[60:104, 60:104].mean()
+    assert flow.consistent_HW.mean() > 0.3
 
 
 @pytest.mark.nightly
