@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from typing import Any
 
 import cv2
@@ -68,6 +69,7 @@ def methods() -> dict[str, Method]:
     return found
 
 
+@cache
 def _network() -> tuple[str, Method] | None:
     """Return the network that comes along, with its name; None where it does not."""
     from benchmarks._streamflow import Windows
