@@ -1,12 +1,13 @@
-"""How far is the flow off, and what does it cost? Dense inverse search, Farneback's, and no flow at all.
+"""How far is the flow off, and what does it cost? Inverse search, Farneback's, our network, and no flow.
 
 Made films of 640x360 have exact flow: in *camera* one held-out photograph is moved as by a camera, in
 *layers* up to seven cut-outs move before it, each its own way; what they cover in the next picture, or what
 leaves it, is judged apart. *Stereo* is real: two cameras side by side before a motorcycle, which see things
 up to 60 px apart.
 
-Errors are end-point errors in px, the mean over pixels; time is that of the processor, of one thread, of one
-flow between two grey pictures, the median.
+Errors are end-point errors in px, the mean over pixels; time is that of the processor, over all threads, of
+one flow in one direction, the median. The network works as in a live stream: its window ends with the newest
+picture and begins with the flow of the window before. What windows of several pictures gain is told apart.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from typing import Any
 
 import cv2
@@ -59,9 +61,26 @@ def methods() -> dict[str, Method]:
     for name in PRESETS:
         one = Dis(name)
         found[name] = (one.seen, one.flow)
+    network = _network()
+    if network is not None:
+        found[network[0]] = network[1]
     found["farneback"] = (found[DEFAULT][0], farneback)
     found["zero"] = (found[DEFAULT][0], lambda before, now: np.zeros((*before.shape, 2), np.float32))
     return found
+
+
+@cache
+def _network() -> tuple[str, Method] | None:
+    """Return the network that comes along, with its name; None where it does not."""
+    from benchmarks._streamflow import Windows
+    from perception.flow.streamflow import ID, net_of
+    from realtime.core.errors import ModelError
+
+    try:
+        one = Windows(net_of(FlowConfig(method="streamflow")))
+    except ModelError:
+        return None
+    return ID, (one.seen, one.flow)
 
 
 def farneback(before: Any, now: Any) -> Any:
@@ -114,13 +133,26 @@ def of_stage(options: argparse.Namespace) -> dict[str, Any]:
     return {"stage_cpu_ms": costs["whole"], "stage_half_cpu_ms": costs["half"]}
 
 
+def of_windows(_: argparse.Namespace) -> dict[str, Any]:
+    """Measure what windows of several pictures gain: against windows one picture apart, and against pairs."""
+    from benchmarks._streamflow import pair_ratio, window_gain
+
+    found = {"window_gain": round(window_gain(), 3), "pair_ratio": round(pair_ratio(), 3)}
+    print("\nwindows of four pictures, processor time of a flow")
+    print(f"  one picture apart, over whole windows  {found['window_gain']:6.2f}")
+    print(f"  whole windows, over pairs              {found['pair_ratio']:6.2f}", flush=True)
+    return found
+
+
 PARTS: Mapping[str, Callable[[argparse.Namespace], Mapping[str, Any]]] = {
     "camera": of_camera,
     "layers": of_layers,
     "stereo": of_stereo,
     "stage": of_stage,
+    "windows": of_windows,
 }
-"""What is measured, in turn; each prints its table and returns its figures."""
+"""What is measured, in turn; each prints its table and returns its figures. What flow is good for, such as a
+painter that flickers less, joins here."""
 
 
 def judged(title: str, pairs: Iterable[films.Pair]) -> dict[str, dict[str, float]]:

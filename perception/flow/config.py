@@ -14,9 +14,19 @@ class FlowConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    method: Literal["dis-ultrafast", "dis-fast", "dis-medium"] = Field(
-        "dis-fast", description="What finds the motion: dense inverse search, from the fastest to the best."
+    method: Literal["dis-ultrafast", "dis-fast", "dis-medium", "streamflow"] = Field(
+        "dis-fast",
+        description="What finds the motion: dense inverse search, from the fastest to the best, or a network "
+        "that sees several pictures at once.",
     )
+    weights: str = Field(
+        "streamflow",
+        max_length=400,
+        description='What the network knows: "streamflow" (ours), a folder like it, or the file of a '
+        "published StreamFlow checkpoint.",
+    )
+    rounds: int = Field(3, ge=1, le=32, description="How often the network refines the motion that it finds.")
+    engine: str = Field("auto", description="What runs the network: openvino, onnx, torch, tensorrt or auto.")
     longest_px: Annotated[int, Live()] = Field(
         640, ge=64, le=1920, description="Longer side of the picture that is worked on, at most."
     )

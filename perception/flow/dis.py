@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from .estimator import Pixels, Ways
 from .value import Field
 
-Pixels = npt.NDArray[np.uint8]
 PRESETS: Mapping[str, int] = {
     "dis-ultrafast": cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST,
     "dis-fast": cv2.DISOPTICAL_FLOW_PRESET_FAST,
@@ -19,23 +19,13 @@ PRESETS: Mapping[str, int] = {
 }
 
 
-class Estimator(Protocol):
-    """Find the flow between pictures of one size. What it made of a picture is kept for the next one."""
-
-    name: str
-
-    def seen(self, pixels: Pixels) -> Any:
-        """Return what `flow` needs of a picture (H, W, 3)."""
-
-    def flow(self, before: Any, now: Any) -> Field:
-        """Return how far what is at each pixel of `before` has gone in `now`, (H, W, 2)."""
-
-
 class Dis:
     """Look for patches on finer and finer pictures, then smooth. Any sides from 32 px on."""
 
+    at_once = 1
+
     def __init__(self, name: str = "dis-fast") -> None:
-        self.name = name
+        self.name, self.says = name, "OpenCV"
         self._dis = cv2.DISOpticalFlow.create(PRESETS[name])
 
     def seen(self, pixels: Pixels) -> Pixels:
@@ -45,3 +35,12 @@ class Dis:
         """Search from `guess` on, where there is one: it finds further motion."""
         begin: Any = None if guess is None else guess.copy()
         return np.asarray(self._dis.calc(before, now, begin), np.float32)
+
+    def ways(self, seen: Sequence[Pixels]) -> list[Ways]:
+        return [Ways(self.flow(one, other), self.flow(other, one)) for one, other in pairwise(seen)]
+
+    def reset(self) -> None:
+        """Forget nothing: pairs are all that it knows."""
+
+    def close(self) -> None:
+        """Hold nothing."""

@@ -7,7 +7,7 @@ picture that the maps lead to is named, so that who loses one notices, and can g
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -21,7 +21,8 @@ from realtime.core.stage import Emitted, StageContext, StageSpec
 
 from .check import consistent
 from .config import FlowMapsConfig
-from .dis import Dis, Estimator, Pixels
+from .dis import Dis
+from .estimator import Pixels
 from .stage import FARTHEST_S, LEAST_SIDE_PX
 
 BRIGHTER = 1.25
@@ -38,8 +39,6 @@ class _Seen:
     grey_HW: Pixels
     level: float
     """Mean grey level."""
-    prepared: Any
-    """What the estimator made of it."""
 
 
 class FlowMapsStage:
@@ -54,25 +53,23 @@ class FlowMapsStage:
         says="Finds how the picture moves and passes it on with that, so that what is painted moves along.",
     )
 
-    def __init__(self, make: Callable[[str], Estimator] = Dis) -> None:
-        """Take what makes the estimator of a name."""
-        self._make = make
+    def __init__(self) -> None:
         self._config = FlowMapsConfig()
-        self._estimator: Estimator | None = None
+        self._dis: Dis | None = None
         self._cut = CutDetector()
         self._before: _Seen | None = None
 
     def open(self, ctx: StageContext) -> None:
-        if self._estimator is None:
-            self._estimator = self._make(self._config.method)
+        if self._dis is None:
+            self._dis = Dis(self._config.method)
 
     def configure(self, config: FlowMapsConfig) -> None:
         self._config = config
 
     def process(self, item: Frame | None) -> Sequence[Emitted]:
-        if item is None or self._estimator is None:
+        if item is None or self._dis is None:
             return ()
-        return (Emitted(item.stamp, self._moved(item, self._estimator)),)
+        return (Emitted(item.stamp, self._moved(item, self._dis)),)
 
     def reset(self) -> None:
         """Forget the stream."""
@@ -81,9 +78,9 @@ class FlowMapsStage:
 
     def close(self) -> None:
         self.reset()
-        self._estimator = None
+        self._dis = None
 
-    def _moved(self, frame: Frame, estimator: Estimator) -> Frame:
+    def _moved(self, frame: Frame, dis: Dis) -> Frame:
         """Return the frame with its motion; as it came where there is nothing to compare it with."""
         small, view_px = small_square(frame.pixels, self._config.side_px)
         grey = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
@@ -92,15 +89,15 @@ class FlowMapsStage:
         if len(small) < LEAST_SIDE_PX or float(spread[0, 0]) < LEAST_CONTRAST:
             self._before = None  # a flash, or black: what comes after it begins anew
             return frame
-        now = _Seen(frame.stamp, view_px, grey, float(mean[0, 0]), estimator.seen(small))
+        now = _Seen(frame.stamp, view_px, grey, float(mean[0, 0]))
         before, self._before = self._before, now
         if is_cut or before is None or not _may_follow(now, before):
             return frame
         flow_HW2 = np.zeros((*grey.shape, 2), np.float32)
         hidden_HW = np.zeros(grey.shape, np.float32)
         if not np.array_equal(before.grey_HW, grey):  # else a camera that hangs, or a still
-            flow_HW2 = estimator.flow(now.prepared, before.prepared)
-            forward_HW2 = estimator.flow(before.prepared, now.prepared)
+            flow_HW2 = dis.flow(now.grey_HW, before.grey_HW)
+            forward_HW2 = dis.flow(before.grey_HW, now.grey_HW)
             hidden_HW = np.asarray(~consistent(flow_HW2, forward_HW2), np.float32)
         flow, occlusion = in_view(flow_HW2, view_px, 0.0), in_view(hidden_HW, view_px, 1.0)
         return frame.with_motion(before.stamp, flow=flow, occlusion=occlusion)

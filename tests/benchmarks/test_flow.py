@@ -9,6 +9,12 @@ from benchmarks import _flow_films as films
 from benchmarks.flow import DEFAULT, PARTS, judged, methods
 
 
+@pytest.fixture(autouse=True)
+def without_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave it out: preparing it takes seconds, and no test here asks for it."""
+    monkeypatch.setattr("benchmarks.flow._network", lambda: None)
+
+
 def test_no_flow_at_all_errs_by_the_flow(monkeypatch: pytest.MonkeyPatch) -> None:
     (pair,) = films.made(1, 2, things=True)
     only = {
@@ -49,4 +55,4 @@ def test_the_default_keeps_its_promised_errors() -> None:
 
 
 def test_the_parts_are_named() -> None:
-    assert {"camera", "layers", "stereo"} <= set(PARTS)
+    assert {"camera", "layers", "stereo", "windows"} <= set(PARTS)

@@ -145,7 +145,7 @@ class Update(nn.Module):
         state = self.gru(torch.cat((state, context, motion, spread, along), 1))
         folded, channels, height, width = state.shape
         joint = state.reshape(folded // self._steps, self._steps * channels, height, width)
-        return state, self.flow_head(joint).view(folded, 2, height, width)
+        return state, self.flow_head(joint).reshape(folded, 2, height, width)
 
     def weights(self, state: Tensor) -> Tensor:
         """Return what `sides.enlarged` weighs a cell's neighbours by, (B * S, 9 * 64, h, w)."""

@@ -65,6 +65,7 @@ PLANS: Mapping[str, Plan] = MappingProxyType(
         "large": Plan((Stage(128, 4, 8), Stage(256, 8, 4)), (256, 192), (128, 64), unused_norm=1024),
         # Ours, and none of the paper's.
         "small": Plan((Stage(32, 2, 8), Stage(96, 4, 4)), (96, 64), (48, 32), radius=3, wide=9, medium=5),
+        "mini": Plan((Stage(16, 2, 8), Stage(64, 4, 4)), (48, 32), (16, 12), radius=2, wide=7, medium=5),
         "tiny": Plan((Stage(16, 2, 8), Stage(32, 4, 4)), (24, 16), (16, 12), radius=2, wide=7, medium=5),
     }
 )

@@ -51,7 +51,7 @@ def enlarged(flow_B2HW: Tensor, weights_BKHW: Tensor) -> Tensor:
     the cell; neighbours are weighed by their softmax, those outside of the map as zero flow.
     """
     batch, _, height, width = flow_B2HW.shape
-    weights = weights_BKHW.view(batch, 1, 9, STRIDE * STRIDE, height, width).softmax(2)
+    weights = weights_BKHW.reshape(batch, 1, 9, STRIDE * STRIDE, height, width).softmax(2)
     around = functional.pad(STRIDE * flow_B2HW, (1, 1, 1, 1))
     near = [around[..., i : i + height, j : j + width] for i in range(3) for j in range(3)]
     mixed = (weights * torch.stack(near, 2)[:, :, :, None]).sum(2)

@@ -40,12 +40,14 @@ def _filled(flow_B2HW: Tensor, known_B1HW: Tensor) -> Tensor:
     return flow_B2HW
 
 
-def started(cells_BS2HW: Tensor, passed: int = 1) -> Tensor:
+def started(cells_BS2HW: Tensor, passed: int = 1, *, is_back: bool = False) -> Tensor:
     """Return what a window may begin with that lies `passed` frames after one with these flows.
 
     Pairs that both windows hold begin with what was found; each new pair with the one before it, carried on.
+    `is_back`: windows go back in time, so the newest pair comes first, and what is at a cell has come from
+    where its vector points.
     """
     flows = list(cells_BS2HW.unbind(1))
     for _ in range(passed):
-        flows = [*flows[1:], carried(flows[-1])]
+        flows = [-carried(-flows[0]), *flows[:-1]] if is_back else [*flows[1:], carried(flows[-1])]
     return torch.stack(flows, 1)

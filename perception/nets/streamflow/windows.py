@@ -7,7 +7,7 @@ warm start takes rounds off. Nothing here holds a state of its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -85,21 +85,42 @@ def stepped(
 ) -> tuple[Live, Tensor | None]:
     """Return what is known after one more frame, and the flow (2, H, W) that leads to it.
 
-    The first frame has none, nor has one of another size, which begins anew. A young stream is filled up with
+    The first frame has none, nor has one of another size, which begins anew. See `onward`.
+    """
+    if not state.frames or state.frames[-1].shape != frame_3HW.shape:
+        return Live((frame_3HW,)), None
+    state, flows = onward(state, (frame_3HW,), length, flowing, is_warm=is_warm)
+    return state, flows[-1]
+
+
+def onward(
+    state: Live,
+    frames_3HW: Sequence[Tensor],
+    length: int,
+    flowing: Flowing,
+    *,
+    is_warm: bool = True,
+    is_back: bool = False,
+) -> tuple[Live, Tensor]:
+    """Return what is known after `length` - 1 more frames or fewer, and the flow of each new pair, one run.
+
+    Flows are (K, 2, H, W), the oldest pair first; `is_back`: from each pair's later frame to the earlier one,
+    by a window that goes back in time. `state` holds a frame at least. A young stream is filled up with
     copies of its first frame. Without `is_warm` each window begins with no motion.
     """
     import torch
 
     from .warm import started
 
-    if not state.frames or state.frames[-1].shape != frame_3HW.shape:
-        return Live((frame_3HW,)), None
-    known = (*state.frames, frame_3HW)[-length:]
-    frames = (known[0],) * (length - len(known)) + known
-    start = started(state.cells_1S2HW) if is_warm and state.cells_1S2HW is not None else None
-    found = flowing(torch.stack(frames)[None], start)
+    fresh = len(frames_3HW)
+    known = (*state.frames, *frames_3HW)[-length:]
+    frames = torch.stack((known[0],) * (length - len(known)) + known)[None]
+    before = state.cells_1S2HW if is_warm else None
+    start = None if before is None else started(before, fresh, is_back=is_back)
+    found = flowing(frames.flip(1) if is_back else frames, start)
+    flows = found.pixels_BS2HW[0].flip(0) if is_back else found.pixels_BS2HW[0]
     # An engine writes to the same memory again.
-    return Live(known, found.cells_BS2HW.clone()), found.pixels_BS2HW[0, -1].clone()
+    return Live(known, found.cells_BS2HW.clone()), flows[-fresh:].clone()
 
 
 def live(
