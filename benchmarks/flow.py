@@ -144,15 +144,29 @@ def of_windows(_: argparse.Namespace) -> dict[str, Any]:
     return found
 
 
+def of_flicker(_: argparse.Namespace) -> dict[str, Any]:
+    """Measure what a painter gains: how much less it flickers, and what share of its rate that costs."""
+    from benchmarks import flicker
+
+    parser = argparse.ArgumentParser()
+    flicker.add_arguments(parser)
+    cv2.setNumThreads(-1)  # a painter works with all that there are
+    try:
+        found = flicker.run(parser.parse_args([]))
+    finally:
+        cv2.setNumThreads(1)
+    return {name: found[name] for name in ("flicker_drop", "flicker_drop_least", "paint_loss")}
+
+
 PARTS: Mapping[str, Callable[[argparse.Namespace], Mapping[str, Any]]] = {
     "camera": of_camera,
     "layers": of_layers,
     "stereo": of_stereo,
     "stage": of_stage,
     "windows": of_windows,
+    "flicker": of_flicker,
 }
-"""What is measured, in turn; each prints its table and returns its figures. What flow is good for, such as a
-painter that flickers less, joins here."""
+"""What is measured, in turn; each prints its table and returns its figures."""
 
 
 def judged(title: str, pairs: Iterable[films.Pair]) -> dict[str, dict[str, float]]:
