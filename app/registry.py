@@ -26,6 +26,7 @@ STAGES: Mapping[str, str] = {
     "flow": "perception.flow.stage:FlowStage",
     "flow-view": "perception.flow.view:FlowViewStage",
     "cover": "perception.cover.stage:CoverStage",
+    "hear": "perception.asr.stage:HearStage",
     "mirror": "pipelines.mirror:MirrorStage",
 }
 

@@ -21,6 +21,7 @@ from .transcript import Turn
 WINDOWS_PER_S = SPEECH_RATE_HZ / WINDOW
 SMOOTHED = 3
 """Windows (96 ms) over which loudness counts when a place to cut is sought: a plosive's gap is shorter."""
+TAIL_MS = 200.0
 LEEWAY_DB = 30.0
 """How much louder than the quietest a place to cut may be at the limit."""
 
@@ -41,7 +42,7 @@ class EndRules:
     """After so much silence it is probably over."""
     end_ms: float = 800.0
     """After so much it is."""
-    tail_ms: float = 200.0
+    tail_ms: float = TAIL_MS
     """So much of that silence belongs to it."""
     max_s: float = 15.0
     """An utterance is cut after this time."""
@@ -86,6 +87,12 @@ class Endpointer:
     def is_speaking(self) -> bool:
         """Whether an utterance is going on."""
         return self._first is not None
+
+    @property
+    def reach(self) -> int:
+        """First window that is not known yet to belong to the utterance: a pause longer than its tail may be
+        its end."""
+        return min(self._now, self._spoken + _windows(self.rules.tail_ms)) + 1
 
     def take(self, probability: float, level_db: float) -> tuple[Mark, ...]:
         """Take the next window and return what happened, in order. No `UPDATE` is among it."""

@@ -89,11 +89,13 @@ class Intake:
         self._max_gap_s = max_gap_s
         self.filled_s = 0.0
         """Seconds of lost sound that were replaced by silence so far."""
+        self.lost_s = 0.0
+        """Seconds of sound that came in and never got here: chunks with a number of their own are missing."""
         self.reset()
 
     def reset(self) -> None:
         """Forget the stream."""
-        self._source, self._rate_hz, self._next = "", 0, 0
+        self._source, self._rate_hz, self._next, self._seq = "", 0, 0, 0
         self._resampler: Resampler = _Same()
         self._rest = np.zeros(0, np.float32)
         self._begin_s = 0.0
@@ -104,8 +106,10 @@ class Intake:
         """Yield the windows that a chunk completes. Samples beyond [-1, 1] are clipped; NaN is silence."""
         samples = np.nan_to_num(np.clip(chunk.samples, -1.0, 1.0), nan=0.0)
         at = round(Fraction(chunk.stamp.pts) * chunk.stamp.time_base * chunk.sample_rate)
-        gap = at - self._next
+        gap, skipped = at - self._next, chunk.stamp.seq - self._seq - 1
         is_known = (chunk.stamp.source, chunk.sample_rate) == (self._source, self._rate_hz)
+        if is_known and skipped > 0 and gap > 0:
+            self.lost_s += gap / chunk.sample_rate
         if not is_known or gap < -len(samples) or gap > self._max_gap_s * chunk.sample_rate:
             self._begin(chunk, at)
         elif gap > 0:
@@ -113,6 +117,7 @@ class Intake:
             samples = np.concatenate([np.zeros(gap, np.float32), samples])
         elif gap < 0:  # told twice
             samples = samples[-gap:]
+        self._seq = chunk.stamp.seq
         self._next = max(at + len(chunk.samples), self._next)
         self._rest = np.concatenate([self._rest, self._resampler.take(samples)])
         yield from self._windows(chunk.stamp.captured_ns + len(chunk.samples) * NS_PER_S // chunk.sample_rate)
