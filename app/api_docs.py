@@ -127,6 +127,9 @@ TEXTS: dict[tuple[str, str], dict[str, tuple[str, tuple[str, ...]]]] = {
     ("get", "/api/sessions/{session_id}/recordings/{name}"): {
         "200": ("The film, its event track, or a journal.", _FILM_TYPES)
     },
+    ("get", "/api/sessions/{session_id}/captions.{kind}"): {
+        "200": ("What was said, as captions.", ("application/x-subrip", "text/vtt"))
+    },
     ("post", "/whip"): {"201": (_SDP_SAYS, (SDP,))},
     ("post", "/whip/{name}"): {"201": (_SDP_SAYS, (SDP,))},
     ("post", "/whep"): {"201": (_SDP_SAYS, (SDP,))},

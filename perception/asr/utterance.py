@@ -42,6 +42,7 @@ class Utterances:
             first.begin_s,
             engine=self.engine,
             captured_ns=first.captured_ns,
+            before=self._said.text or self._said.before,
         )
         return self._said
 

@@ -93,6 +93,9 @@ class StudioPort:
     def vocabulary(self) -> Vocabulary:
         return self.words
 
+    def hears(self) -> bool:
+        return False
+
     def writes(self) -> bool:
         return False
 

@@ -24,6 +24,7 @@ const root = element.querySelector(".vs-live");
 const view = new Screen(root, (action) => ACTIONS[action]());
 const sound = new Sound(view);
 const seen = new Seen(root);
+const heard = new Heard(root);
 const gauge = new Gauge(root.querySelector(".vs-gauge"));
 const picker = root.querySelector(".vs-file");
 const address = root.querySelector(".vs-url");
@@ -60,6 +61,7 @@ function letGo() {
   view.freeze();
   gauge.clear();
   seen.clear();
+  heard.rest();
   page.stats = {};
   page.path = "";
   page.session = props.value = "";
@@ -148,6 +150,7 @@ function began(made) {
   gauge.engine(made.engine);
   if (kind !== "webrtc") view.mirror(false);
   sound.offer(kind);
+  heard.begin(made.id, kind);
   trigger("submit"); // what was turned meanwhile is sent along
 }
 
@@ -165,6 +168,8 @@ function hear(event) {
     gauge.show(Object.assign(page.stats, event));
   } else if (event.type === "seen") {
     seen.show((page.seen = event));
+  } else if (event.type === "heard") {
+    heard.show((page.heard = event));
   } else if (event.type === "result") {
     seen.happened(event);
   } else if (event.type === "recording") {
