@@ -27,6 +27,7 @@ STAGES: Mapping[str, str] = {
     "flow-view": "perception.flow.view:FlowViewStage",
     "cover": "perception.cover.stage:CoverStage",
     "hear": "perception.asr.stage:HearStage",
+    "captions": "perception.overlay.captions:CaptionsStage",
     "mirror": "pipelines.mirror:MirrorStage",
 }
 

@@ -63,6 +63,8 @@ class HearStage:
         self._unheard_s = 0.0
         self._rest_until_ns = 0
         self._is_late = self._told_nobody = False
+        self._may_prepare = False
+        """Whether a pause was told of and the final words are not worked on yet."""
         self._lost_s = 0.0
 
     def engine_info(self) -> Any:
@@ -136,22 +138,30 @@ class HearStage:
         self._windows.append(window)
         self._count += 1
         probability = self._vad.probability(window.samples)
-        for mark in self._ends.take(probability, loudness_db(window.samples)):
+        marked = self._ends.take(probability, loudness_db(window.samples))
+        for mark in marked:
             yield self._turned(utterances, mark)
-        if self._ends.is_speaking:
+        if not self._ends.is_speaking:
+            return
+        if self._may_prepare and not marked:  # what was told of the pause is on its way
+            self._may_prepare = False
+            if not self._is_behind(window):
+                utterances.prepare()
+        else:
             self._feed(utterances, self._ends.reach)
             if self._may_update(utterances, window) and (news := self._updated(utterances)):
                 yield news
 
     def _turned(self, utterances: Utterances, mark: Mark) -> Transcript:
         if mark.turn is Turn.START:
-            self._fed, self._unheard_s = mark.window, 0.0
+            self._fed, self._unheard_s, self._may_prepare = mark.window, 0.0, False
             return utterances.begin(self._windows[mark.window - self._count])
         if mark.turn is Turn.END:
             self._feed(utterances, mark.window)
             return utterances.end()
         self._feed(utterances, self._ends.reach)
-        return utterances.pause(mark.turn, prepare=not self._is_behind(self._windows[-1]))
+        self._may_prepare = mark.turn is Turn.EAGER_END
+        return utterances.pause(mark.turn)
 
     def _feed(self, utterances: Utterances, until: int) -> None:
         """Let the recognisers hear the windows up to `until` that they did not hear yet."""

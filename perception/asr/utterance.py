@@ -59,12 +59,15 @@ class Utterances:
         before, found = self._said, self._look()
         return found if (found.text, found.tail) != (before.text, before.tail) else None
 
-    def pause(self, turn: Turn, *, prepare: bool) -> Transcript:
-        """Return the text at a probable end or after it; `prepare`: work on the final words already."""
+    def pause(self, turn: Turn) -> Transcript:
+        """Return the text at a probable end, or when that was none."""
         found = self._look() if turn is Turn.EAGER_END else self._said
-        if prepare and self._final is not None:
-            self._final.partial()
         return replace(found, turn=turn)
+
+    def prepare(self) -> None:
+        """Work on the final words already, since the utterance is probably over."""
+        if self._final is not None:
+            self._final.partial()
 
     def end(self) -> Transcript:
         """End the utterance and return its final words."""

@@ -61,9 +61,11 @@ MAKERS: Mapping[str, Maker] = MappingProxyType(
         ),
     }
 )
+DEFAULT = "moonshine"
+"""Which of them a person is told to get."""
 NOBODY = (
     "Nobody here understands speech: no recogniser is installed. "
-    f"{MAKERS['moonshine'].install} brings one for English (55 MB, MIT); then start again."
+    f"{MAKERS[DEFAULT].install} brings one for English (55 MB, MIT); then start again."
 )
 
 

@@ -8,6 +8,7 @@ without a look at what was said before, and what it holds for silence itself is 
 from __future__ import annotations
 
 import importlib.util
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,7 @@ def load_whisper(model: str, shared: Callable[[str, Callable[[], Any]], Any]) ->
 def _opened(folder: Path) -> Any:
     from faster_whisper import WhisperModel
 
+    logging.getLogger("faster_whisper").setLevel(logging.WARNING)  # it has a line for each call
     return WhisperModel(str(folder), device="cpu", compute_type="int8", cpu_threads=1, local_files_only=True)
 
 
