@@ -9,7 +9,8 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from perception.asr.captions import Cue, cues_of, srt, vtt
 from realtime.core.clock import NS_PER_S, Clock
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 CUES_HELD = 20_000
 """Of one session, about a day of talking; the oldest go first."""
 SESSIONS_HELD = 256
-Kind = Literal["srt", "vtt"]
-WRITERS: Mapping[Kind, Callable[[list[Cue]], str]] = {"srt": srt, "vtt": vtt}
+WRITERS: Mapping[str, Callable[[list[Cue]], str]] = MappingProxyType({"srt": srt, "vtt": vtt})
+"""What writes each kind of file."""
 
 
 @dataclass(slots=True)
@@ -62,12 +63,12 @@ class Captions:
             if shelf is not None:
                 shelf.ended_ns = self._clock.now_ns()
 
-    def written(self, session_id: str, kind: Kind) -> str | None:
+    def written(self, session_id: str, kind: str) -> str | None:
         """Return a session's captions as a file; None where nobody may have any (any more)."""
         with self._lock:
             self._forget_old()
             shelf = self._shelves.get(session_id)
-            if shelf is None or not may(shelf.owner):
+            if shelf is None or kind not in WRITERS or not may(shelf.owner):
                 return None
             return WRITERS[kind](shelf.cues)
 

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from realtime.core.errors import ConfigError
 
-from .captions import Kind
+from .captions import WRITERS
 from .layers import sentence
 from .manager import SessionUnknown
 from .outputs import OutputBody, start_output
@@ -30,7 +30,7 @@ _TYPES = {
     ".srt": "application/x-subrip; charset=utf-8",
     ".vtt": "text/vtt; charset=utf-8",
 }
-HEARS_HINT = "A preset with a stage that hears does: python -m app --preset hear."
+HEARS_HINT = "A session of a preset that hears has some: python -m app --preset hear."
 
 
 class RecordingBody(Section):
@@ -105,12 +105,13 @@ def add_routes(app: FastAPI, studio: Studio) -> None:
         return FileResponse(path, media_type=_TYPES[path.suffix], filename=path.name)
 
     @app.get("/api/sessions/{session_id}/captions.{kind}")
-    def captions(session_id: str, kind: Kind) -> Response:
+    def captions(session_id: str, kind: str) -> Response:
         """Give what was said so far in a session that hears, also for a while after it has ended."""
         text = manager.captions.written(session_id, kind)
         if text is None:
             manager.get(session_id)
-            raise SessionUnknown("Nobody listens in this session.", hint=HEARS_HINT, permanent=True)
+            known = ", ".join(WRITERS)
+            raise SessionUnknown("There are no such captions.", hint=f"{HEARS_HINT} Kinds: {known}.")
         name = f'attachment; filename="captions.{kind}"'
         return Response(text, media_type=_TYPES[f".{kind}"], headers={"Content-Disposition": name})
 

@@ -36,8 +36,8 @@ TRY_OUT_TIMEOUT_S = 300.0
 """The first picture through a fresh engine may wait for a build."""
 TRY_OUT_SIDE_PX = 256
 FILE_CAPACITY = 2
-TELLINGS_HELD = 64
-"""More than a loop that stood still for a second finds: what was said must not be lost."""
+TELLINGS_HELD = 512
+"""More than a loop finds that stood still for 10 s: what was said must not be lost."""
 
 
 @dataclass(slots=True)

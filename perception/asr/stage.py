@@ -27,7 +27,8 @@ HELD = 256
 LATE_S = 0.6
 """So late, partial texts have to wait."""
 LAG_TOLD_S = 3.0
-"""So late, a person is told, and once more after it had fallen below a third of that."""
+LAG_REST_NS = 60 * NS_PER_S
+"""So late, a person is told, once a minute."""
 LOST_TOLD_S = 0.25
 
 Load = Callable[[str, str, Any], Recognizer]
@@ -62,7 +63,8 @@ class HearStage:
         self._count = self._fed = 0
         self._unheard_s = 0.0
         self._rest_until_ns = 0
-        self._is_late = self._told_nobody = False
+        self._told_nobody = False
+        self._told_late_ns = -LAG_REST_NS
         self._may_prepare = False
         """Whether a pause was told of and the final words are not worked on yet."""
         self._lost_s = 0.0
@@ -161,7 +163,8 @@ class HearStage:
             return utterances.end()
         self._feed(utterances, self._ends.reach)
         self._may_prepare = mark.turn is Turn.EAGER_END
-        return utterances.pause(mark.turn)
+        may_look = self._may_prepare and not self._is_behind(self._windows[-1])
+        return utterances.pause(mark.turn, look=may_look)
 
     def _feed(self, utterances: Utterances, until: int) -> None:
         """Let the recognisers hear the windows up to `until` that they did not hear yet."""
@@ -199,11 +202,9 @@ class HearStage:
         if not self._ctx.is_live:
             return
         lag_s = self._lag_s(chunk.stamp.captured_ns)
-        if lag_s > LAG_TOLD_S and not self._is_late:
-            self._is_late = True
+        if lag_s > LAG_TOLD_S and self._clock.now_ns() - self._told_late_ns >= LAG_REST_NS:
+            self._told_late_ns = self._clock.now_ns()
             self._ctx.report(f"What is said is written down {lag_s:.0f} s late: this machine is too busy.")
-        elif lag_s < LAG_TOLD_S / 3:
-            self._is_late = False
 
     def _tell_nobody(self) -> None:
         if not self._told_nobody:

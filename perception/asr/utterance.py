@@ -59,9 +59,9 @@ class Utterances:
         before, found = self._said, self._look()
         return found if (found.text, found.tail) != (before.text, before.tail) else None
 
-    def pause(self, turn: Turn) -> Transcript:
-        """Return the text at a probable end, or when that was none."""
-        found = self._look() if turn is Turn.EAGER_END else self._said
+    def pause(self, turn: Turn, *, look: bool) -> Transcript:
+        """Return the text at a probable end, or when that was none; `look`: of all sound so far."""
+        found = self._look() if look else self._said
         return replace(found, turn=turn)
 
     def prepare(self) -> None:
