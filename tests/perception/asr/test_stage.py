@@ -94,7 +94,7 @@ def test_slow_recognition_loses_no_sound_says_so_and_catches_up() -> None:
     slow = Reader(spend=lambda seconds: clock.advance(ms=600 + 400 * seconds))
     stage = stage_with(slow, ctx=ctx, share=1.0)
     found, worst_s = [], 0.0
-    text = script(0.5, *"abcdefgh", 1.0, *"ijklmnop", 1.0, 4.0)
+    text = script(0.5, *"abcdefgh", 1.0, *"ijklmnop", 9.0)
     for chunk in chunks(text):  # a chunk is taken when it is there and the lane is free
         clock.advance(ms=max(0.0, (chunk.stamp.captured_ns - clock.now_ns()) / 1e6 + 20))
         found += told(stage, [chunk])
