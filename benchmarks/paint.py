@@ -81,7 +81,7 @@ class Session:
         self.house, self.name = house, name
         self.stage = PaintStage()
         nodes = self.nodes(config)
-        self.graph = Graph(nodes, clock=house.clock)
+        self.graph = self.wired(nodes)
         self.out = self.graph.subscribe(nodes[-1].name, capacity=4)
         self.graph.open(house.lanes, StageContext(name, house.clock, house.share, is_live=self.is_live))
         self.reader = Reader()
@@ -93,6 +93,10 @@ class Session:
     def nodes(self, config: PaintConfig) -> list[Node]:
         """Return the nodes of its graph; the last one's pictures are read."""
         return [Node("paint", self.stage, self.stage.spec, config)]
+
+    def wired(self, nodes: list[Node]) -> Graph:
+        """Return the graph of its nodes."""
+        return Graph(nodes, clock=self.house.clock)
 
     def _read(self) -> None:
         from realtime.core.errors import ChannelClosed
