@@ -71,12 +71,13 @@ class Heard:
         """Words in texts of any kind, also in those that were dropped again."""
         return sum(len(f"{one.text} {one.tail}".split()) for _, one in self.said)
 
-    def first_partial_s(self) -> list[float]:
-        """Return, for each utterance, how long after the voice was there its first word was told of."""
+    def first_partial_s(self, *, stands: bool = False) -> list[float]:
+        """Return, for each utterance, how long after the voice was there its first word was told of, or the
+        first one that is never taken back."""
         found: dict[int, float] = {}
         began = {one.utterance: one.begin_s for _, one in self.said if one.turn is Turn.START}
         for at_s, one in self.said:
-            if one.text or one.tail:
+            if one.text or (one.tail and not stands):
                 found.setdefault(one.utterance, at_s - began[one.utterance] - 0.4)
         return list(found.values())
 

@@ -30,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--parts", nargs="+", choices=list(PARTS), help="default: all")
     parser.add_argument("--engines", nargs="+", choices=list(ENGINES), help="default: all that are here")
     parser.add_argument("--sets", nargs="+", choices=list(SETS), help="default: all that are here")
+    parser.add_argument("--share", type=float, default=0.4, help="of the time, for partial texts")
     parser.add_argument("--minutes", type=float, default=10.0, help="of silence, noise, hum and music")
     parser.add_argument("--rounds", type=int, default=7, help="pairs of turns with and without hearing")
     parser.add_argument("--seconds", type=float, default=8.0, help="length of a turn")
@@ -59,7 +60,7 @@ def engines(options: argparse.Namespace) -> dict[str, dict[str, str]]:
 
 def of_words(options: argparse.Namespace) -> dict[str, Any]:
     """Judge each engine on each set."""
-    keys = ("wer", "cpu_rtf", "first_partial_s", "final_s", "final_p95_s")
+    keys = ("wer", "cpu_rtf", "first_partial_s", "first_stands_s", "final_s", "final_p95_s")
     table: dict[str, dict[str, Any]] = {key: {} for key in keys}
     found = dict[str, list[Spoken]]()
     for name in options.sets or SETS:
@@ -68,9 +69,9 @@ def of_words(options: argparse.Namespace) -> dict[str, Any]:
         except NotHere as cure:
             print(f"{name}: not here ({cure})", flush=True)
     print(f"\n{'engine':18} {'set':11} {'s':>5} {'words':>6} {'WER %':>6} {'cpu-RTF':>8}", end="")
-    print(f"{'1st partial':>12} {'final':>6} {'p95':>6}", flush=True)
+    print(f"{'1st partial':>12} {'stands':>7} {'final':>6} {'p95':>6}", flush=True)
     for engine, settings in engines(options).items():
-        listener = Listener(**settings)
+        listener = Listener(share=options.share, **settings)
         for key in keys:
             table[key][engine] = {}
         for name, spoken in found.items():
@@ -81,7 +82,10 @@ def of_words(options: argparse.Namespace) -> dict[str, Any]:
             words = sum(len(plain(one.words).split()) for one in spoken)
             seconds = sum(one.seconds for one in heard)
             print(f"{engine:18} {name:11} {seconds:5.0f} {words:6} {100 * row['wer']:6.1f}", end="")
-            print(f" {row['cpu_rtf']:8.2f} {row['first_partial_s']:11.2f} {row['final_s']:6.2f}", end="")
+            print(
+                f" {row['cpu_rtf']:8.2f} {row['first_partial_s']:11.2f} {row['first_stands_s']:7.2f} {row['final_s']:6.2f}",
+                end="",
+            )
             print(f" {row['final_p95_s']:6.2f}", flush=True)
         listener.close()
     print(f"both sides brought to one form by: {NORMALISER}")
@@ -91,11 +95,13 @@ def of_words(options: argparse.Namespace) -> dict[str, Any]:
 def judged(spoken: list[Spoken], heard: list[Heard]) -> dict[str, float]:
     """Return the figures of one engine on one set."""
     first = [delay for one in heard for delay in one.first_partial_s()]
+    stands = [delay for one in heard for delay in one.first_partial_s(stands=True)]
     final = [delay for one in heard for delay in one.final_s()]
     found = {
         "wer": error_rate([one.words for one in spoken], [one.text for one in heard]),
         "cpu_rtf": sum(one.cpu_s for one in heard) / sum(one.seconds for one in heard),
         "first_partial_s": median(first),
+        "first_stands_s": median(stands),
         "final_s": median(final),
         "final_p95_s": quantile(final, 0.95),
     }

@@ -156,8 +156,11 @@ class HearStage:
 
     def _turned(self, utterances: Utterances, mark: Mark) -> Transcript:
         if mark.turn is Turn.START:
-            self._fed, self._unheard_s, self._may_prepare = mark.window, 0.0, False
-            return utterances.begin(self._windows[mark.window - self._count])
+            said = utterances.begin(self._windows[mark.window - self._count])
+            self._fed, self._may_prepare = mark.window, False
+            self._feed(utterances, self._ends.reach)
+            self._unheard_s = 0.0  # of the first syllable alone, a recogniser makes something up
+            return said
         if mark.turn is Turn.END:
             self._feed(utterances, mark.window)
             return utterances.end()
