@@ -117,6 +117,12 @@ class Session:
             self._room.release()
 
     def feed(self, pictures: Sequence[np.ndarray], seconds: float) -> float:
+        """Keep the painter busy for a time, then wait until all is out; return painted frames a second."""
+        rate = self.painting(pictures, seconds)
+        self.graph.drain(WAIT_S)
+        return rate
+
+    def painting(self, pictures: Sequence[np.ndarray], seconds: float) -> float:
         """Keep the painter busy for a time; return painted frames a second."""
         first, began = self.reader.count, time.perf_counter()
         while time.perf_counter() - began < seconds:
@@ -125,9 +131,7 @@ class Session:
             seq, self._seq = self._seq, self._seq + 1
             stamp = Stamp(self.name, seq, seq, VIDEO_CLOCK, self.house.clock.now_ns())
             self.graph.put("video", Frame(stamp, pictures[seq % len(pictures)]))
-        rate = (self.reader.count - first) / (time.perf_counter() - began)
-        self.graph.drain(WAIT_S)
-        return rate
+        return (self.reader.count - first) / (time.perf_counter() - began)
 
     def close(self) -> None:
         self.graph.close()

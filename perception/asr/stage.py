@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 from realtime.core.clock import NS_PER_S, Clock, MonotonicClock
 from realtime.core.frame import AudioChunk
+from realtime.core.lane import on_lanes_terms
 from realtime.core.stage import Emitted, StageContext, StageSpec
 
 from .config import HearConfig
@@ -81,6 +82,9 @@ class HearStage:
         self._ctx, self._clock = ctx, ctx.clock
         if self._utterances is not None:
             return
+        on_lanes_terms(self.spec.lane, lambda: self._open(ctx))
+
+    def _open(self, ctx: StageContext) -> None:
         from .recognizers import choose
         from .vad import load_vad
 
