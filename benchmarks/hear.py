@@ -23,7 +23,7 @@ from perception.asr.recognizers import choose
 from realtime.core.errors import VitascopeError
 
 OTHERS = ("_hear_former", "_hear_voice")
-"""Benchmarks of parts that build on hearing; each has `report(options)`."""
+"""Benchmarks of parts of hearing, each with `add_arguments` and `run` like those with a name of their own."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sets", nargs="+", choices=list(SETS), help="default: all that are here")
     parser.add_argument("--every", type=int, default=1, help="take every nth recording of a set only")
     parser.add_argument("--share", type=float, default=0.4, help="of the time, for partial texts")
+    parser.add_argument("--quick", action="store_true", help="shorter runs of the parts that know such")
     parser.add_argument("--minutes", type=float, default=10.0, help="of silence, noise, hum and music")
     parser.add_argument("--rounds", type=int, default=7, help="pairs of turns with and without hearing")
     parser.add_argument("--seconds", type=float, default=8.0, help="length of a turn")
@@ -207,9 +208,15 @@ def of_others(options: argparse.Namespace) -> dict[str, Any]:
     figures: dict[str, Any] = {}
     for name in OTHERS:
         try:
-            figures |= importlib.import_module(f"benchmarks.{name}").report(options)
+            module = importlib.import_module(f"benchmarks.{name}")
         except ModuleNotFoundError as error:
             print(f"{name}: not here ({error})", flush=True)
+            continue
+        parser = argparse.ArgumentParser()
+        module.add_arguments(parser)
+        can_be_quick = "--quick" in parser.format_help()
+        try:
+            figures |= module.run(parser.parse_args(["--quick"] * (options.quick and can_be_quick)))
         except VitascopeError as error:
             print(f"{name}: {error}", flush=True)
     return figures

@@ -27,7 +27,7 @@ class HearConfig(BaseModel):
     model: str = Field(
         "",
         max_length=400,
-        description="Folder or file of a model of your own; empty: the one that comes with the engine.",
+        description="A model of your own: a folder, a file, or a name; empty: what comes with the engine.",
     )
     finals: Literal["auto", "same", "whisper"] = Field(
         "auto",

@@ -81,6 +81,49 @@ def test_tokens_become_words_with_their_times() -> None:
     ]  # fmt: skip
 
 
+class SherpaNet:
+    """Stand for sherpa's recogniser: a token for each 100 ms, the last one only once nothing follows."""
+
+    def create_stream(self) -> Any:
+        class Stream:
+            count, given, is_over = 0, 0, False
+
+            def accept_waveform(self, rate_hz: int, samples: np.ndarray) -> None:
+                assert rate_hz == 16_000
+                self.count += len(samples)
+
+            def input_finished(self) -> None:
+                self.is_over = True
+
+        return Stream()
+
+    def is_ready(self, stream: Any) -> bool:
+        return stream.given < stream.count // 1600 - (not stream.is_over)
+
+    def decode_stream(self, stream: Any) -> None:
+        stream.given += 1
+
+    def get_result_all(self, stream: Any) -> SimpleNamespace:
+        tokens = [f" w{k}" for k in range(stream.given)]
+        return SimpleNamespace(
+            text="".join(tokens), tokens=tokens, timestamps=[k / 10 for k in range(stream.given)]
+        )
+
+
+def test_sherpa_s_streams_are_driven_as_a_recogniser() -> None:
+    one = sherpa.SherpaRecognizer(SherpaNet(), "model")
+    assert one.info.is_append_only
+    for _ in range(10):
+        one.accept(np.zeros(512, np.float32))  # 320 ms
+    assert one.partial().text == "w0 w1"
+    assert [word.begin_s for word in one.partial().words] == [0.0, 0.1]
+    assert one.finish().text.split() == [f"w{k}" for k in range(9)]  # 320 ms and the tail of 600
+    assert one.partial().text == ""
+    one.accept(np.zeros(8000, np.float32))
+    one.reset()
+    assert one.partial().text == ""
+
+
 def test_the_same_sound_is_decoded_once_and_too_little_of_it_never() -> None:
     asked: list[int] = []
 
