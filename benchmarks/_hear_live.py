@@ -31,6 +31,8 @@ CHUNK = RATE_HZ // 50
 TICK_S = 0.005
 BUSY_S = 0.8
 """What an update of the fake recogniser takes, as those of Moonshine did in its own streaming mode."""
+SHARE = 0.05
+"""As in the preset paint-hear."""
 WARM_S = 3.0
 
 
@@ -142,23 +144,15 @@ async def _punctuality(seconds: float) -> float:
 
 
 class Painting(Session):
-    """A session that somebody watches."""
+    """A session that somebody watches, and in which somebody speaks without a pause; nobody listens."""
 
     is_live = True
-
-
-class Hearing(Painting):
-    """A session in which somebody speaks without a pause while it paints."""
 
     def __init__(self, house: House, config: PaintConfig, name: str, sound: np.ndarray) -> None:
         self._sound, self._turns = sound, 0
         self.lost = 0
         """Chunks for which there was no room."""
         super().__init__(house, config, name)
-
-    def nodes(self, config: PaintConfig) -> list[Node]:
-        hear = Node("hear", HearStage(), HearStage.spec, HearConfig(share=0.2), "source:sound")
-        return [hear, *super().nodes(config)]
 
     def wired(self, nodes: list[Node]) -> Graph:
         return Graph(nodes, sources={"video": Frame, "sound": AudioChunk}, clock=self.house.clock)
@@ -173,6 +167,14 @@ class Hearing(Painting):
         return rate
 
 
+class Hearing(Painting):
+    """One in which the house listens."""
+
+    def nodes(self, config: PaintConfig) -> list[Node]:
+        hear = Node("hear", HearStage(), HearStage.spec, HearConfig(share=SHARE), "source:sound")
+        return [hear, *super().nodes(config)]
+
+
 def paint_loss(rounds: int, seconds: float) -> dict[str, Any]:
     """Return the share of the painter's rate that hearing costs while somebody speaks without a pause.
 
@@ -183,7 +185,8 @@ def paint_loss(rounds: int, seconds: float) -> dict[str, Any]:
 
     house, config = House(), PaintConfig(prompt="pencil sketch", skip_still=False)
     pictures = [photo_with_person(k) for k in range(PICTURES)]
-    alone, hearing = Painting(house, config, "alone"), Hearing(house, config, "hearing", speech())
+    sound = speech()
+    alone, hearing = Painting(house, config, "alone", sound), Hearing(house, config, "hearing", sound)
     told, pairs = hearing.graph.subscribe("hear", 512), []
     try:
         for session in (alone, hearing):

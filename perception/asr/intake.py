@@ -104,7 +104,9 @@ class Intake:
 
     def take(self, chunk: AudioChunk) -> Iterator[Window]:
         """Yield the windows that a chunk completes. Samples beyond [-1, 1] are clipped; NaN is silence."""
-        samples = np.nan_to_num(np.clip(chunk.samples, -1.0, 1.0), nan=0.0)
+        samples = np.clip(chunk.samples, -1.0, 1.0)
+        if not np.isfinite(samples.sum()):
+            samples = np.nan_to_num(samples, nan=0.0)
         at = round(Fraction(chunk.stamp.pts) * chunk.stamp.time_base * chunk.sample_rate)
         gap, skipped = at - self._next, chunk.stamp.seq - self._seq - 1
         is_known = (chunk.stamp.source, chunk.sample_rate) == (self._source, self._rate_hz)

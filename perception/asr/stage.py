@@ -45,6 +45,7 @@ class HearStage:
         config=HearConfig,
         lane="hear",
         files=("model",),
+        keeps_samples=False,
         says="Writes down what is said, while it is said.",
     )
 

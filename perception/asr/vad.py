@@ -45,20 +45,27 @@ class SileroVad:
 
     def __init__(self, net: Any) -> None:
         """Take a compiled network: (1, CONTEXT + WINDOW) and (2, 1, 128) give (1, 1) and (2, 1, 128)."""
+        import openvino
+
         self._request = net.create_infer_request()
-        self._state = np.zeros((2, 1, 128), np.float32)
-        self._context: Samples = np.zeros(CONTEXT, np.float32)
+        # The network reads these in place, which spares a third of a call.
+        self._heard: Samples = np.zeros((1, CONTEXT + WINDOW), np.float32)
+        self._state: Samples = np.zeros((2, 1, 128), np.float32)
+        for name, array in (("input", self._heard), ("state", self._state)):
+            self._request.set_tensor(name, openvino.Tensor(array, shared_memory=True))
+        self._outputs = [self._request.get_tensor(name) for name in ("output", "stateN")]
 
     def probability(self, samples: Samples) -> float:
-        heard = np.concatenate([self._context, samples])[None]
-        self._context = samples[-CONTEXT:]
-        found, state = self._request.infer({"input": heard, "state": self._state}).values()
-        self._state = np.array(state)  # the request's own memory is written again at the next call
-        return float(found[0, 0])
+        self._heard[0, CONTEXT:] = samples
+        self._request.infer()
+        found, state = self._outputs
+        self._state[:] = state.data
+        self._heard[0, :CONTEXT] = samples[-CONTEXT:]
+        return float(found.data[0, 0])
 
     def reset(self) -> None:
-        self._state = np.zeros((2, 1, 128), np.float32)
-        self._context = np.zeros(CONTEXT, np.float32)
+        self._state[:] = 0.0
+        self._heard[:] = 0.0
 
 
 class LoudnessVad:
