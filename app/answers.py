@@ -125,6 +125,9 @@ class RecordingKept(BaseModel):
 
     name: str
     events: str = Field(description="Name of the event track, one JSON object a line.")
+    captions: str = Field(
+        description="Name of the captions, WebVTT, once it has ended; empty if there are none."
+    )
     bytes: int
     running: bool
     why: str = Field(description="Why it ended by itself; empty if it did not.")

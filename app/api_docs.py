@@ -29,7 +29,7 @@ _FIGURES = {
     "sound_ms": 40,
 }
 _FILM, _TRACK = "20250102-030405-painted.mp4", "20250102-030405-painted.jsonl"
-_KEPT = {"name": _FILM, "events": _TRACK, "bytes": 1_048_576, "running": False, "why": ""}
+_KEPT = {"name": _FILM, "events": _TRACK, "bytes": 1_048_576, "running": False, "captions": "", "why": ""}
 _OUTPUT = {
     "id": "Jq3vJ8mB",
     "kind": "rtmp",
@@ -120,12 +120,15 @@ SILENT = {
 _SDP_SAYS = (
     "The answer. Location is what PATCH and DELETE go to, ETag what If-Match names, Link the ICE servers."
 )
-_FILM_TYPES = ("video/mp4", "application/jsonl", "application/zip")
+_FILM_TYPES = ("video/mp4", "application/jsonl", "application/zip", "text/vtt")
 TEXTS: dict[tuple[str, str], dict[str, tuple[str, tuple[str, ...]]]] = {
     ("get", "/metrics"): {"200": ("Prometheus' text format.", ("text/plain",))},
     ("get", "/watch/{name}"): {"200": ("A page that plays the stream.", ("text/html",))},
     ("get", "/api/sessions/{session_id}/recordings/{name}"): {
         "200": ("The film, its event track, or a journal.", _FILM_TYPES)
+    },
+    ("get", "/api/sessions/{session_id}/captions.{kind}"): {
+        "200": ("What was said, as captions.", ("application/x-subrip", "text/vtt"))
     },
     ("post", "/whip"): {"201": (_SDP_SAYS, (SDP,))},
     ("post", "/whip/{name}"): {"201": (_SDP_SAYS, (SDP,))},

@@ -291,6 +291,21 @@ def _detectors(settings: Settings, registry: Registry) -> Iterator[Row]:
     yield Row("Detectors", not away, says, f"{cure}.")
 
 
+def _recognisers(settings: Settings, registry: Registry) -> Iterator[Row]:
+    """Say which recognisers of speech are here, under which licence, and how to get one."""
+    from perception.asr.recognizers.choose import DEFAULT, MAKERS, chosen, is_here
+    from perception.asr.vad import INSTALL, PACKAGE, silero_file
+
+    here = [name for name in MAKERS if is_here(name)]
+    listed = ", ".join(f"{name} ({MAKERS[name].licence})" for name in here)
+    yield Row(
+        "Speech", chosen("auto", "") is not None, listed or "no recogniser", f"{MAKERS[DEFAULT].install}."
+    )
+    found = silero_file() is not None
+    says = "Silero (MIT)" if found else f"by loudness alone; {PACKAGE} is not installed"
+    yield Row("Voice detector", found, says, f"{INSTALL}.")
+
+
 def _port(settings: Settings, registry: Registry) -> Iterator[Row]:
     server = settings.server
     try:
@@ -312,6 +327,7 @@ CHECKS: tuple[Check, ...] = (
     _launcher,
     _models,
     _detectors,
+    _recognisers,
     _camera,
     _port,
 )

@@ -13,6 +13,8 @@ Event = dict[str, Any]
 
 KEPT_UNTIL_HEARD = 16
 MOMENTARY = ("stats", "seen", "motion")
+GROWING = "update"
+"""Turn of an utterance whose text is still growing, see `perception.asr.transcript`."""
 
 
 def progress(message: str, fraction: float | None = None) -> Event:
@@ -53,6 +55,11 @@ def ended(why: str) -> Event:
     }
 
 
+def is_momentary(event: Event) -> bool:
+    """Tell whether an event holds for a moment only, and the next one takes its place."""
+    return event["type"] in MOMENTARY or event.get("turn") == GROWING
+
+
 class Outbox:
     """Hand events to all who listen; until somebody does, the newest 16 wait. From any thread."""
 
@@ -70,7 +77,7 @@ class Outbox:
         with self._lock:
             self.last[event["type"]] = event
             listeners = tuple(self._listeners)
-            if not listeners and event["type"] not in MOMENTARY:
+            if not listeners and not is_momentary(event):
                 self._waiting.append(event)
         self.on_event(event)
         for send in listeners:

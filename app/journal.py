@@ -20,8 +20,9 @@ import numpy as np
 
 from realtime.core.channel import Channel, Drop
 from realtime.core.clock import Clock
-from realtime.core.errors import ChannelClosed, ChannelFull
+from realtime.core.errors import ChannelClosed, ChannelFull, ConfigError
 from realtime.core.frame import Frame, Stamp
+from realtime.core.nodes import SOURCE
 from realtime.core.stage import Emitted, StageContext
 
 from .settings import Settings
@@ -40,6 +41,15 @@ def digest(pixels: Any) -> str:
 def key_of(stamp: Stamp) -> str:
     """Return what names a sample in a journal."""
     return f"{stamp.source}:{stamp.seq}"
+
+
+def check_runs_again(settings: Settings) -> None:
+    """Raise ConfigError for a graph that hears: sound is not kept, so that its run could not be repeated."""
+    if any(node.input == SOURCE + "sound" for node in settings.graph.nodes.values()):
+        raise ConfigError(
+            "A session that hears cannot be written down to be run again.",
+            hint="Leave journal out, or take a preset without a stage that hears.",
+        )
 
 
 class Journal:

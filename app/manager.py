@@ -17,6 +17,7 @@ from realtime.core.stage import StageContext
 
 from . import events
 from .bodies import AnySource
+from .captions import Captions
 from .files import Uploads
 from .ice import IceWays
 from .incoming import NotAllowed, Sources
@@ -78,6 +79,7 @@ class SessionManager:
         self.ice = IceWays(server)
         self._sources = Sources(settings.source, self.uploads, self.clock)
         self.recordings = Recordings(settings.recording, self.clock)
+        self.captions = Captions(self.clock, settings.recording.keep_s)
         self.warmth = Warmth(self._warm_report)
         self._limits = Limits(
             connect_timeout_s=server.connect_timeout_s,
@@ -175,6 +177,7 @@ class SessionManager:
         )
         made.append(session)
         session.owner, session.visitor = asking().key, asking().name
+        self.captions.follow(session)
         self.waiting.leave(ticket)
         if journal is not None:
             session.taps.listen(frame=journal.came_in)
@@ -269,6 +272,7 @@ class SessionManager:
             self._ended[session.id] = session.why
             while len(self._ended) > ENDED_REMEMBERED:
                 self._ended.popitem(last=False)
+        self.captions.ended(session.id)
         let_go()
 
     def _check_visitor(self, ticket: str) -> None:

@@ -8,11 +8,13 @@ from typing import Any, Protocol
 from pydantic import BaseModel
 
 from realtime.core.errors import ModelError, SessionError
+from realtime.core.nodes import SOURCE
 from ui.port import EngineBadge, Fold, Vocabulary
 
 from .registry import Registry
 from .settings import Settings
 from .visitors import HOUSE, asking
+from .wiring import SOUND
 
 OPEN = Vocabulary(is_open=True)
 
@@ -92,6 +94,9 @@ class Port:
     def writes(self) -> bool:
         nodes = self._manager.settings.graph.nodes.values()
         return any(self._manager.registry.spec(node.stage).writes for node in nodes)
+
+    def hears(self) -> bool:
+        return SOURCE + SOUND in {node.input for node in self._manager.settings.graph.nodes.values()}
 
     def engine(self) -> EngineBadge:
         found = self._manager.warmth.engine

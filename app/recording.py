@@ -17,11 +17,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from perception.asr.captions import Cue, vtt
 from realtime.core.clock import NS_PER_S, Clock
 from realtime.core.errors import ConfigError, VitascopeError
 
 from . import events
-from .journal import Journal
+from .captions import said
+from .journal import Journal, check_runs_again
 from .settings import RecordingSettings, Settings
 from .taps import View
 from .visitors import may
@@ -43,7 +45,18 @@ class Kept:
     why: str = ""
     owner: str = ""
     """Whose the session was: see visitors.py."""
+    cues: list[Cue] = field(default_factory=list)
+    """What was said, in the film's own time."""
     leave: list[Callable[[], None]] = field(default_factory=list)
+
+    @property
+    def captions(self) -> Path:
+        """Where what was said is written once the film has ended, if anything was."""
+        return self.path.with_suffix(".vtt")
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return self.path, self.events, self.captions
 
     @property
     def bytes(self) -> int:
@@ -102,7 +115,10 @@ class Recordings:
         begun_ns = self._clock.now_ns()
         track = _Track(kept.events, begun_ns, self._clock)
         track.note("begin", {"settings": session.wiring.settings(), "picture": picture, "sound": sound})
-        kept.leave = [session.taps.listen(event=track.note)]
+        kept.leave = [
+            session.taps.listen(event=track.note),
+            session.taps.listen(event=self._said(kept, begun_ns)),
+        ]
 
         def is_full() -> bool:
             seconds = (self._clock.now_ns() - begun_ns) / NS_PER_S
@@ -118,6 +134,8 @@ class Recordings:
             kept.why = kept.why or (str(error) if error is not None else "")
             track.note("end", {"why": kept.why})
             track.close()
+            if kept.cues:
+                kept.captions.write_text(vtt(kept.cues), encoding="utf-8")
             kept.is_running = False
             session.outbox.put({"type": "recording", "on": False, "name": kept.path.name, "why": kept.why})
             if kept.why:
@@ -136,6 +154,16 @@ class Recordings:
         )
         session.outbox.put({"type": "recording", "on": True, "name": kept.path.name})
 
+    def _said(self, kept: Kept, begun_ns: int) -> Callable[[str, Mapping[str, Any]], None]:
+        """Return what takes final words for a film's captions: they end so long ago as they say."""
+
+        def note(kind: str, what: Mapping[str, Any]) -> None:
+            if kind == "heard" and what["text"]:
+                ended_s = (self._clock.now_ns() - begun_ns) / NS_PER_S - what["delay_ms"] / 1000
+                kept.cues += said(what, ended_s - what["end_s"])
+
+        return note
+
     def stop(self, session: Session, name: str) -> None:
         """End a recording in order. Raises ConfigError for an unknown name."""
         kept = self._find(session.id, name)
@@ -145,8 +173,9 @@ class Recordings:
     def journal(
         self, session_id: str, settings: Settings, report: Callable[[str], None], is_local: bool
     ) -> Journal:
-        """Return what writes a session's run down. Raises RecordingRefused."""
+        """Return what writes a session's run down. Raises RecordingRefused, or ConfigError."""
         self.check_allowed(is_local)
+        check_runs_again(settings)
         with self._lock:
             folder = self._place() / session_id / "run"
         return Journal(folder, settings, max_bytes=self._settings.max_mb << 20, on_end=report)
@@ -173,6 +202,7 @@ class Recordings:
             {
                 "name": name,
                 "events": one.events.name,
+                "captions": one.captions.name if one.captions.exists() else "",
                 "bytes": one.bytes,
                 "running": one.is_running,
                 "why": one.why,
@@ -181,10 +211,10 @@ class Recordings:
         ]
 
     def path(self, session_id: str, name: str) -> Path:
-        """Return the film or event track of that name. Raises ConfigError for one never given out."""
+        """Return the film, event track or captions of a name. Raises ConfigError for one never given out."""
         with self._lock:
             for kept in self._kept.get(session_id, {}).values():
-                for path in (kept.path, kept.events):
+                for path in kept.files:
                     if path.name == name and path.exists() and may(kept.owner):
                         return path
         raise ConfigError("There is no such recording (any more).", hint="It may have been kept long enough.")
@@ -226,7 +256,7 @@ class Recordings:
             if not own:
                 self._kept.pop(session_id, None)
         if kept is not None:
-            for path in (kept.path, kept.events):
+            for path in kept.files:
                 path.unlink(missing_ok=True)
             if not any(kept.path.parent.iterdir()):
                 kept.path.parent.rmdir()

@@ -28,6 +28,8 @@ STAGES: Mapping[str, str] = {
     "flow-view": "perception.flow.view:FlowViewStage",
     "fill": "perception.fill.stage:FillStage",
     "cover": "perception.cover.stage:CoverStage",
+    "hear": "perception.asr.stage:HearStage",
+    "captions": "perception.overlay.captions:CaptionsStage",
     "mirror": "pipelines.mirror:MirrorStage",
 }
 

@@ -1,4 +1,4 @@
-"""The routes of outgoing streams and recordings."""
+"""The routes of outgoing streams, recordings and captions."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from realtime.core.errors import ConfigError
 
+from .captions import WRITERS
 from .layers import sentence
 from .manager import SessionUnknown
 from .outputs import OutputBody, start_output
@@ -22,7 +23,14 @@ if TYPE_CHECKING:
     from .session import Session
 
 B = TypeVar("B", bound=Section)
-_TYPES = {".mp4": "video/mp4", ".zip": "application/zip", ".jsonl": "application/jsonl"}
+_TYPES = {
+    ".mp4": "video/mp4",
+    ".zip": "application/zip",
+    ".jsonl": "application/jsonl",
+    ".srt": "application/x-subrip; charset=utf-8",
+    ".vtt": "text/vtt; charset=utf-8",
+}
+HEARS_HINT = "A session of a preset that hears has some: python -m app --preset hear."
 
 
 class RecordingBody(Section):
@@ -95,6 +103,17 @@ def add_routes(app: FastAPI, studio: Studio) -> None:
         except ConfigError as error:
             raise SessionUnknown(error.message, hint=error.hint) from error
         return FileResponse(path, media_type=_TYPES[path.suffix], filename=path.name)
+
+    @app.get("/api/sessions/{session_id}/captions.{kind}")
+    def captions(session_id: str, kind: str) -> Response:
+        """Give what was said so far in a session that hears, also for a while after it has ended."""
+        text = manager.captions.written(session_id, kind)
+        if text is None:
+            manager.get(session_id)
+            known = ", ".join(WRITERS)
+            raise SessionUnknown("There are no such captions.", hint=f"{HEARS_HINT} Kinds: {known}.")
+        name = f'attachment; filename="captions.{kind}"'
+        return Response(text, media_type=_TYPES[f".{kind}"], headers={"Content-Disposition": name})
 
     @app.delete("/api/sessions/{session_id}/recordings/{name}", status_code=204)
     def end_recording(session_id: str, name: str) -> Response:

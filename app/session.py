@@ -195,6 +195,7 @@ class Session:
                 if warning := self._patience.warning(self._clock.now_ns()):
                     self.outbox.put(events.notice(warning))
                 if self.state is State.LIVE:
+                    self.sounding.hush()
                     self.outbox.put({"type": "stats", **self.figures()})
                     self._tell_trouble()
 

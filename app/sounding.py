@@ -1,7 +1,8 @@
 """A session's sound: in from its link or source, in step with its pictures, and out to every link.
 
 While it is on, a task on the media loop releases what `realtime.sound` holds back. Stages that hear are given
-all sound at once, whether it is on or not: what a person hears and what the graph hears are two things.
+all sound at once, whether it is on or not: what a person hears and what the graph hears are two things. Where
+sound stops, they are given some silence, since what was said last would wait for its end.
 """
 
 from __future__ import annotations
@@ -9,8 +10,11 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy as np
 
 from realtime.core.channel import Channel, Drop
 from realtime.core.clock import NS_PER_S, Clock
@@ -23,6 +27,9 @@ from .wiring import Wiring
 
 CHUNKS_HELD = 10
 """200 ms for a link; one that takes nothing for longer loses the oldest."""
+HUSH_AFTER_S = 1.0
+HUSH_S = 6
+"""No pause that ends an utterance may be longer: stages.hear.end_ms."""
 SWITCH = "sound"
 """Name of the switch among a session's settings."""
 
@@ -40,6 +47,43 @@ def is_switch(value: object) -> bool:
     if not isinstance(value, bool):
         raise ConfigError(f"{SWITCH} = {value!r} cannot be used.", hint="Use true or false.")
     return value
+
+
+class Hush:
+    """Make the silence that follows on a source's last sound. From any thread."""
+
+    def __init__(self) -> None:
+        self._last: AudioChunk | None = None
+        self._given = 0
+        """Samples of silence since then."""
+
+    def heard(self, chunk: AudioChunk) -> None:
+        """Note a chunk of the source."""
+        self._last, self._given = chunk, 0
+
+    def take(self, until_ns: int | None) -> AudioChunk | None:
+        """Return the silence that is missing until then, or (None) all there may be; None if that is none.
+
+        It begins only where sound has stopped for a while, so that an uneven line is not filled up with it.
+        """
+        last = self._last
+        if last is None:
+            return None
+        rate = last.sample_rate
+        at = len(last.samples) + self._given
+        size = HUSH_S * rate - self._given
+        if until_ns is not None:
+            missing = (until_ns - last.stamp.captured_ns) * rate // NS_PER_S - at
+            size = min(size, missing) if missing >= HUSH_AFTER_S * rate else 0
+        if size <= 0:
+            return None
+        self._given += size
+        stamp = replace(
+            last.stamp,
+            pts=last.stamp.pts + at,
+            captured_ns=last.stamp.captured_ns + at * NS_PER_S // rate,
+        )
+        return AudioChunk(stamp, np.zeros(size, np.float32), rate)
 
 
 class Sounding:
@@ -65,6 +109,7 @@ class Sounding:
         self._news = asyncio.Event()
         self._releasing: asyncio.Task[None] | None = None
         self._told: set[str] = set()
+        self._hush = Hush()
 
     def subscribe(self) -> Channel[AudioChunk]:
         """Return a channel of what is released from now on, to be closed by who is done with it."""
@@ -75,16 +120,26 @@ class Sounding:
     def put(self, chunk: AudioChunk) -> None:
         """Take sound of 48 kHz."""
         if self._wiring.hears:
-            try:
-                self._wiring.put_sound(chunk)
-            except ChannelFull as error:
-                self._notice(error.message, error.hint)
+            self._hush.heard(chunk)
+            self._give(chunk)
         if not self.is_on:
             return
         with self._lock:
             self._line.put(chunk, self._clock.now_ns())
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._go_on)
+
+    def hush(self, *, at_once: bool = False) -> None:
+        """Let stages that hear know that sound has stopped, if it has; `at_once`: nothing follows."""
+        silence = self._hush.take(None if at_once else self._clock.now_ns()) if self._wiring.hears else None
+        if silence is not None:
+            self._give(silence)
+
+    def _give(self, chunk: AudioChunk) -> None:
+        try:
+            self._wiring.put_sound(chunk)
+        except ChannelFull as error:
+            self._notice(error.message, error.hint)
 
     def painted(self, age_ms: float) -> None:
         """Note how old a picture was as it left."""
@@ -109,6 +164,8 @@ class Sounding:
     async def close(self) -> None:
         """Release nothing more. Twice does no harm."""
         self.is_on = False
+        with suppress(ChannelClosed):
+            self.hush(at_once=True)
         for channel in self._channels:
             channel.close()
         if self._releasing is not None:

@@ -15,8 +15,10 @@ import numpy as np
 from realtime.core.frame import AudioChunk, Frame, Result, Stamp
 
 View = Literal["painted", "original", "both"]
-RECORDED = ("notice", "error", "result", "seen", "motion")
+RECORDED = ("notice", "error", "result", "seen", "motion", "heard")
 """Types of a session's events that belong into its record."""
+FINAL = "end"
+"""Of what is said, the turn that belongs there: the final words."""
 ORIGINALS_HELD = 32
 """Pictures on their way through the graph whose originals are kept for "original" and "both"."""
 
@@ -42,7 +44,7 @@ class Taps:
 
     def hear(self, event: Mapping[str, Any]) -> None:
         """Tell of what the client is told, as far as it belongs into a record."""
-        if event["type"] in RECORDED:
+        if event["type"] in RECORDED and event.get("turn", FINAL) == FINAL:
             self.event(event["type"], event)
 
     def event(self, kind: str, what: Mapping[str, Any]) -> None:

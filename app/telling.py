@@ -1,7 +1,8 @@
 """What stages say that is no picture, on its way to client and record: who is where, what was heard.
 
 A value of such a stage has `told(now_ns)`, which makes an event of it. Positions change all the time, and a
-page needs no more of them than it can draw; what happened is told each time, and at once.
+page needs no more of them than it can draw; what happened is told each time, and at once. So is a value that
+says of itself that it `is_news`, as the final words of an utterance do.
 """
 
 from __future__ import annotations
@@ -47,6 +48,8 @@ class Telling:
             event = {**result.value.told(now_ns), "node": result.stage}
             for one in event.get("happened", ()):
                 self._put({"type": "result", "node": result.stage, **one})
-            if now_ns >= next_ns:
+            if getattr(result.value, "is_news", False):
+                self._put(event)
+            elif now_ns >= next_ns:
                 next_ns = max(next_ns + gap_ns, now_ns)
                 self._put(event)

@@ -39,7 +39,8 @@ TRY_AGAIN_S = 1.0
 """A stage that shows what another one made has nothing to show of the very first picture."""
 TRY_OUT_SIDE_PX = 256
 FILE_CAPACITY = 2
-TELLINGS_HELD = 8
+TELLINGS_HELD = 512
+"""More than a loop finds that stood still for 10 s: what was said must not be lost."""
 
 
 @dataclass(slots=True)

@@ -81,7 +81,7 @@ class Session:
         self.house, self.name = house, name
         self.stage = PaintStage()
         nodes = self.nodes(config)
-        self.graph = Graph(nodes, clock=house.clock)
+        self.graph = self.wired(nodes)
         self.out = self.graph.subscribe(nodes[-1].name, capacity=4)
         self.graph.open(house.lanes, StageContext(name, house.clock, house.share, is_live=self.is_live))
         self.reader = Reader()
@@ -93,6 +93,10 @@ class Session:
     def nodes(self, config: PaintConfig) -> list[Node]:
         """Return the nodes of its graph; the last one's pictures are read."""
         return [Node("paint", self.stage, self.stage.spec, config)]
+
+    def wired(self, nodes: list[Node]) -> Graph:
+        """Return the graph of its nodes."""
+        return Graph(nodes, clock=self.house.clock)
 
     def _read(self) -> None:
         from realtime.core.errors import ChannelClosed
@@ -113,6 +117,12 @@ class Session:
             self._room.release()
 
     def feed(self, pictures: Sequence[np.ndarray], seconds: float) -> float:
+        """Keep the painter busy for a time, then wait until all is out; return painted frames a second."""
+        rate = self.painting(pictures, seconds)
+        self.graph.drain(WAIT_S)
+        return rate
+
+    def painting(self, pictures: Sequence[np.ndarray], seconds: float) -> float:
         """Keep the painter busy for a time; return painted frames a second."""
         first, began = self.reader.count, time.perf_counter()
         while time.perf_counter() - began < seconds:
@@ -121,9 +131,7 @@ class Session:
             seq, self._seq = self._seq, self._seq + 1
             stamp = Stamp(self.name, seq, seq, VIDEO_CLOCK, self.house.clock.now_ns())
             self.graph.put("video", Frame(stamp, pictures[seq % len(pictures)]))
-        rate = (self.reader.count - first) / (time.perf_counter() - began)
-        self.graph.drain(WAIT_S)
-        return rate
+        return (self.reader.count - first) / (time.perf_counter() - began)
 
     def close(self) -> None:
         self.graph.close()

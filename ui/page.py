@@ -72,7 +72,7 @@ def build(port: StudioPort) -> gr.Blocks:
             with gr.Column(elem_id="vs-stage"):
                 source = panels.source_chooser()
                 doing = "repainted" if "prompt" in port.schema().model_fields else "watched"
-                live = panels.live_view(port.engine(), doing, writes=port.writes())
+                live = panels.live_view(port.engine(), doing, writes=port.writes(), hears=port.hears())
             with gr.Column(elem_id="vs-console"):
                 _Console(port, live)
         source.change(None, source, js="(kind) => window.vitascope?.choose(kind)", **_DIRECT)

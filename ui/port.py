@@ -16,6 +16,7 @@ browser (assets/api.js), since a camera cannot pass through Gradio:
     GET   /api/sessions/{id}/ws       a WebSocket instead of the offer, where WebRTC does not get through
     POST  /api/sessions/{id}/close    sent by `navigator.sendBeacon` when the page goes away; 204
     POST  /api/sessions/{id}/recordings          {} -> {"name": str}; DELETE .../{name} ends it, GET gives it
+    GET   /api/sessions/{id}/captions.srt, .vtt  what was said, also after the session has ended
     POST  /api/files                  multipart, field "file" -> {"id": str}
     errors                            {"error": {"message", "hint", "kind"}} with the right status; 503 = busy
 
@@ -27,6 +28,7 @@ and hears these events over the data channel "control" or the WebSocket, one JSO
      "paint_age_p50_ms"?, ...}                                                  twice a second
     {"type": "recording", "on": bool, "name"}              a recording runs, or has ended
     {"type": "seen", "detector", "things": [{"id", "name", "score", "box", "velocity"}], ...}    what is where
+    {"type": "heard", "turn", "utterance", "text", "tail", "begin_s", ...}    what is said; final at "end"
     {"type": "motion", "camera", "speed", "camera_moves", "things_move", ...}    how the picture moves
     {"type": "result", "node", "what", "says", ...}        something began or ended: a person came in
     {"type": "notice", "message", "hint"?}                 worth a line under the picture
@@ -139,6 +141,9 @@ class StudioPort(Protocol):
 
     def writes(self) -> bool:
         """Tell whether words are written into the pictures: they are not mirrored then."""
+
+    def hears(self) -> bool:
+        """Tell whether something listens: the page asks for the microphone then."""
 
     def engine(self) -> EngineBadge:
         """Return what paints now, or what will."""

@@ -66,10 +66,17 @@ class Transcript:
     engine: str = ""
     captured_ns: int = 0
     """When the newest sound in it came through the door."""
+    before: str = ""
+    """Final words of the utterance before, for who looks only now and then."""
 
     @property
     def is_final(self) -> bool:
         return self.turn is Turn.END
+
+    @property
+    def is_news(self) -> bool:
+        """Whether it has to be told, however much is told already: all but texts that grow."""
+        return self.turn is not Turn.UPDATE
 
     def told(self, now_ns: int) -> dict[str, Any]:
         """Return the event "heard" for page, record and data channel."""

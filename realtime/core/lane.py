@@ -30,8 +30,9 @@ Pair = tuple[Seat, Any]
 LOG_INTERVAL_S = 10.0
 """An error of one kind at one seat is logged at most this often."""
 STOP_TIMEOUT_S = 10.0
-NICENESS = {"see": 10}
-"""Lanes whose work may be late, since what they find is carried on to the moment that it is used at."""
+NICENESS = {"see": 10, "hear": 10}
+"""Lanes whose work may be late: what `see` finds is carried on to the moment that it is used at, and words
+that come a little later are still read."""
 
 
 class Lane:
@@ -255,11 +256,33 @@ def _call(pairs: Sequence[Pair]) -> list[list[Emitted]]:
     return answers
 
 
+def on_lanes_terms(name: str, work: Callable[[], R]) -> R:
+    """Run `work` on a thread of lane `name`'s niceness and return, or raise, what it does.
+
+    For libraries that make threads of their own when they are loaded: those inherit it, and would otherwise
+    do a lane's work at everybody else's cost.
+    """
+    done: list[R | Exception] = []
+
+    def run() -> None:
+        _step_back(NICENESS.get(name, 0))
+        done.append(_caught(work))
+
+    thread = threading.Thread(target=run, name=f"for-lane-{name}", daemon=True)
+    thread.start()
+    thread.join()
+    if isinstance(done[0], Exception):
+        raise done[0]
+    return done[0]
+
+
 def _step_back(niceness: int) -> None:
     """Let other threads go first on this one's core, as far as the system lets a thread say so (Linux)."""
     if niceness and sys.platform == "linux":
         with suppress(OSError):  # a container may forbid it
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), niceness)
+            thread = threading.get_native_id()
+            own = os.getpriority(os.PRIO_PROCESS, thread)
+            os.setpriority(os.PRIO_PROCESS, thread, min(own + niceness, 19))
 
 
 def _caught(work: Callable[[], R]) -> R | Exception:

@@ -194,7 +194,9 @@ class Seat:
             self._owed.pop(one.stamp, None)
             self._work_ms.observe(work_ms)
             self._bring(Result(one.stamp, self.name, one.value, work_ms, note=one.note))
-        if sample is None:
+        if not self.spec.keeps_samples:
+            self._settle(self._endangered)
+        elif sample is None:
             self._empty_ticks = 0 if emitted else self._empty_ticks + 1
             if not emitted and (not self._owed or self._empty_ticks >= DRAIN_PATIENCE):
                 self._settle(self._endangered)

@@ -52,6 +52,9 @@ class StageSpec:
     them."""
     writes: bool = False
     """Whether it writes words into pictures: a page does not mirror those."""
+    keeps_samples: bool = True
+    """Whether a result may come later than the call that its sample was given in; False spares the calls that
+    ask for it, of which a stage that gives nothing for most samples would get several for each."""
     passes_when_off: bool = True
     """Whether samples pass through once the stage was switched off after too many errors, where the types
     allow it; False for a stage that hides something."""

@@ -14,8 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.layers import read_settings
 from app.registry import Registry
 from app.settings import Settings
+from perception.asr.transcript import Transcript, Turn
 from realtime.core.errors import ModelMissing
-from realtime.core.frame import AudioChunk, Frame
+from realtime.core.frame import SOUND_RATE_HZ, AudioChunk, Frame
 from realtime.core.stage import Emitted, Live, StageContext, StageSpec
 
 
@@ -222,6 +223,21 @@ class Hears(Invert):
 
     def process(self, item: AudioChunk | None) -> Sequence[Emitted]:
         return () if item is None else (Emitted(item.stamp, f"{item.samples.max():g}"),)
+
+
+class Repeats(Invert):
+    """Say "heard n" at the end of each second of sound, and that it goes on with each chunk before."""
+
+    spec = StageSpec("repeats", takes=AudioChunk, gives=Transcript, config=InvertConfig, lane="hear")
+
+    def process(self, item: AudioChunk | None) -> Any:
+        if item is None:
+            return ()
+        second, into = divmod(item.stamp.pts, SOUND_RATE_HZ)
+        is_end = into + len(item.samples) >= SOUND_RATE_HZ
+        turn = Turn.END if is_end else Turn.UPDATE
+        said = Transcript(turn, second, f"heard {second}", "", second, second + 1.0, captured_ns=0)
+        return (Emitted(item.stamp, said),)
 
 
 def registry(stage: str = "Invert", **more: str) -> Registry:

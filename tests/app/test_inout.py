@@ -14,6 +14,7 @@ import pytest
 
 from app.taps import Taps, Viewer
 from app.visitors import Visitor, visiting
+from perception.asr.transcript import Transcript, Turn
 from realtime.core.errors import ConfigError
 from realtime.core.frame import Frame, Result
 from tests.app.test_incoming import comes_about, watched
@@ -142,6 +143,8 @@ async def test_a_recording_can_be_had_while_it_runs_and_after_the_session(
     await has_sent(http, one, 20)
     await http.patch(f"/api/sessions/{one}/settings", json={"strength": 0.5})
     session.report("Something to tell.")
+    session.outbox.put(Transcript(Turn.UPDATE, 0, "over", "", 5.0, 6.0).told(0))
+    session.outbox.put(Transcript(Turn.END, 0, "over there", "", 5.0, 6.0).told(0))
     await has_sent(http, one, 40)
     growing = await http.get(f"{base}/{name}")
     assert growing.status_code == 200  # while it runs, too
@@ -156,8 +159,11 @@ async def test_a_recording_can_be_had_while_it_runs_and_after_the_session(
     assert path.read_bytes() == film.content
     assert len(numbers_of(path)) >= 40
     lines = [json.loads(line) for line in (await http.get(f"{base}/{listed['events']}")).text.splitlines()]
-    assert [line["kind"] for line in lines] == ["begin", "settings", "notice", "end"]
+    assert [line["kind"] for line in lines] == ["begin", "settings", "notice", "heard", "end"]
     assert lines[1]["strength"] == 0.5
+    captions = await http.get(f"{base}/{listed['captions']}")
+    assert captions.text.startswith("WEBVTT\n\n00:00:0")
+    assert captions.text.endswith("over there\n\n")
     times = [line["time_s"] for line in lines]
     assert times == sorted(times)
     assert times[1] > 0

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from app.cli import main
-from app.journal import CALLS, Journal, digest
+from app.journal import CALLS, Journal, check_runs_again, digest
 from app.replay import replay, unpacked
 from app.wiring import House, Wiring
 from realtime.core.errors import ConfigError, UnsupportedMedia
@@ -259,3 +259,11 @@ async def test_a_visitor_makes_a_journal_and_a_developer_replays_it(tmp_path: Pa
 def test_digests_tell_pictures_apart() -> None:
     one, other = make_frame(1).pixels, make_frame(2).pixels
     assert digest(one) == digest(one.copy()) != digest(other)
+
+
+def test_a_session_that_hears_is_not_written_down() -> None:
+    table = stages.registry("Invert", hears="Repeats")
+    nodes = {"paint": {"stage": "paint"}, "hears": {"stage": "hears", "input": "source:sound"}}
+    check_runs_again(stages.settings(table, graph__nodes={"paint": {"stage": "paint"}}))
+    with pytest.raises(ConfigError, match="hears cannot be written down"):
+        check_runs_again(stages.settings(table, graph__nodes=nodes))

@@ -26,6 +26,28 @@ class Said:
         return {"type": "seen", "things": [], "at_ns": now_ns, "happened": list(self.came)}
 
 
+@dataclass(frozen=True)
+class Word:
+    """A value that says itself whether it has to be told."""
+
+    is_news: bool
+    number: int
+
+    def told(self, now_ns: int) -> dict[str, Any]:
+        return {"type": "heard", "turn": "end" if self.is_news else "update", "number": self.number}
+
+
+async def test_news_are_told_however_many_there_are_and_the_rest_at_a_bounded_rate() -> None:
+    channel: Channel[Result[Any]] = Channel("told", 200, Drop.NEVER)
+    told: list[dict[str, Any]] = []
+    for seq in range(100):  # all at one moment
+        channel.put(Result(make_frame(seq).stamp, "hear", Word(seq % 2 == 0, seq), 1.0))
+    telling = Telling([channel], told.append, ManualClock())
+    await telling.close()
+    assert [one["number"] for one in told if one["turn"] == "end"] == list(range(0, 100, 2))
+    assert len([one for one in told if one["turn"] == "update"]) == 1
+
+
 async def test_positions_are_told_at_a_bounded_rate_and_happenings_always() -> None:
     clock = ManualClock()
     channel: Channel[Result[Any]] = Channel("told", 100, Drop.NEVER)

@@ -11,8 +11,9 @@ import pytest
 from pydantic import BaseModel
 
 from app.registry import Registry
-from realtime.core.frame import Frame, Stamp
+from realtime.core.frame import AudioChunk, Frame, Stamp
 from realtime.core.stage import Live, StageContext, StageSpec
+from tests.vocabulary import make_chunk
 
 REGISTRY = Registry()
 LANES = {"paint", "show", "see", "hear", "answer"}
@@ -46,10 +47,18 @@ def opened(name: str, context: StageContext) -> Iterator[Any]:
 
 
 def sample(takes: type, seq: int, source: str = "test") -> Any:
+    if takes is AudioChunk:
+        return make_chunk(seq, source)
     assert takes is Frame, f"give the contract tests a sample of {takes.__name__}"
     rng = np.random.default_rng(seq)
     pixels = np.repeat(np.repeat(rng.integers(0, 256, (15, 20, 3), np.uint8), 16, 0), 16, 1)
     return Frame(Stamp(source, seq, seq, Fraction(1, 30), seq), pixels)
+
+
+def stand_for(out: list[Any], seqs: list[int], takes: type) -> bool:
+    """Tell whether the results are those of samples: one of each picture; of sound, any number, in order."""
+    given = [one.stamp.seq for one in out]
+    return given == seqs if takes is Frame else given == sorted(given) and set(given) <= set(seqs)
 
 
 def drained(stage: Any, limit: int = 64) -> list[Any]:
@@ -91,7 +100,8 @@ def test_each_result_carries_the_stamp_of_its_own_sample(name: str, opened: Any)
     spec = REGISTRY.spec(name)
     samples = [sample(spec.takes, seq) for seq in range(5)]
     out = [e for one in samples for e in opened.process(one)] + drained(opened)
-    assert [e.stamp for e in out] == [s.stamp for s in samples]
+    assert {e.stamp for e in out} <= {s.stamp for s in samples}
+    assert stand_for(out, [s.stamp.seq for s in samples], spec.takes)
     assert all(isinstance(e.value, spec.gives) for e in out)
 
 
@@ -107,7 +117,7 @@ def test_reset_forgets_what_is_in_flight(name: str, opened: Any) -> None:
     opened.reset()
     assert drained(opened) == []
     again = [e for seq in (10, 11) for e in opened.process(sample(spec.takes, seq))] + drained(opened)
-    assert [e.stamp.seq for e in again] == [10, 11]
+    assert stand_for(again, [10, 11], spec.takes)
 
 
 def test_open_and_close_may_come_twice(name: str, context: StageContext) -> None:
@@ -117,7 +127,7 @@ def test_open_and_close_may_come_twice(name: str, context: StageContext) -> None
     stage.open(context)
     stage.open(context)
     out = [*stage.process(sample(spec.takes, 0)), *drained(stage)]
-    assert [e.stamp.seq for e in out] == [0]
+    assert stand_for(out, [0], spec.takes)
     stage.close()
     stage.close()
 

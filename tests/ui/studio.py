@@ -79,6 +79,7 @@ class StudioPort:
         self.configured: list[tuple[str, dict[str, Any]]] = []
         self.refuse: VitascopeError | None = None
         self.beside: list[Fold] = []
+        self.listens = False
         self._news = threading.Condition()
 
     def schema(self) -> type[BaseModel]:
@@ -92,6 +93,9 @@ class StudioPort:
 
     def vocabulary(self) -> Vocabulary:
         return self.words
+
+    def hears(self) -> bool:
+        return self.listens
 
     def writes(self) -> bool:
         return False

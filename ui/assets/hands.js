@@ -123,6 +123,7 @@ async function microphone() {
   const me = link;
   try {
     await sound.turnMicrophone(me, () => link === me && me !== null);
+    heard.listens(Boolean(sound.microphone));
   } catch (trouble) {
     view.notice(`${trouble.message} ${trouble.hint || ""}`.trim());
   }

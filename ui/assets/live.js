@@ -25,6 +25,7 @@ const view = new Screen(root, (action) => ACTIONS[action]());
 const sound = new Sound(view);
 const seen = new Seen(root);
 const moving = new Moving(root);
+const heard = new Heard(root);
 const gauge = new Gauge(root.querySelector(".vs-gauge"));
 const picker = root.querySelector(".vs-file");
 const address = root.querySelector(".vs-url");
@@ -62,6 +63,7 @@ function letGo() {
   gauge.clear();
   seen.clear();
   moving.clear();
+  heard.rest();
   page.stats = {};
   page.path = "";
   page.session = props.value = "";
@@ -150,6 +152,7 @@ function began(made) {
   gauge.engine(made.engine);
   if (kind !== "webrtc") view.mirror(false);
   sound.offer(kind);
+  heard.begin(made.id, kind);
   trigger("submit"); // what was turned meanwhile is sent along
 }
 
@@ -169,6 +172,8 @@ function hear(event) {
     seen.show((page.seen = event));
   } else if (event.type === "motion") {
     moving.show((page.motion = event));
+  } else if (event.type === "heard") {
+    heard.show((page.heard = event));
   } else if (event.type === "result") {
     seen.happened(event);
   } else if (event.type === "recording") {

@@ -12,7 +12,7 @@ from realtime.core.channel import Channel, Drop
 from realtime.core.clock import ManualClock
 from realtime.core.errors import ChannelFull, ConfigError, SessionError, VitascopeError
 from realtime.core.frame import Frame, Result
-from realtime.core.lane import NICENESS, Lane, Lanes
+from realtime.core.lane import NICENESS, Lane, Lanes, on_lanes_terms
 from realtime.core.seat import DRAIN_PATIENCE, Seat
 from realtime.core.stage import Emitted
 from tests.realtime.core.place import Place, seqs
@@ -304,4 +304,24 @@ def test_who_may_be_late_steps_back_for_who_may_not() -> None:
         assert thread.native_id is not None
         found[name] = os.getpriority(os.PRIO_PROCESS, thread.native_id)
         assert lane.close(PATIENCE_S)
-    assert found == {"see": NICENESS["see"], "paint": own}
+    assert found == {"see": min(own + NICENESS["see"], 19), "paint": own}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux gives threads a priority of their own")
+def test_threads_that_a_library_makes_for_a_lane_step_back_too() -> None:
+    own, found = os.getpriority(os.PRIO_PROCESS, 0), list[int]()
+
+    def look() -> None:
+        found.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+
+    def load() -> str:
+        thread = threading.Thread(target=look)
+        thread.start()
+        thread.join()
+        return "loaded"
+
+    assert on_lanes_terms("hear", load) == "loaded"
+    assert found == [min(own + NICENESS["hear"], 19)]
+    assert os.getpriority(os.PRIO_PROCESS, 0) == own
+    with pytest.raises(ZeroDivisionError):
+        on_lanes_terms("hear", lambda: 1 / 0)
