@@ -79,11 +79,9 @@ class LogMel:
         return rest, np.concatenate(found) if found else np.zeros((0, self.mels), np.float32)
 
     def _block(self, samples: Floats, begin: int) -> Floats:
-        from scipy.fft import rfft
-
         piece = samples[begin : begin + (BLOCK - 1) * HOP + FFT]
         rows = np.lib.stride_tricks.sliding_window_view(piece, FFT)[::HOP]
-        spectrum = rfft(rows * self._window)
+        spectrum = np.fft.rfft(rows * self._window)  # complex64
         power = np.square(spectrum.real) + np.square(spectrum.imag)
         logged: Floats = np.log(power @ self._filters_KM + np.float32(GUARD))
         return logged

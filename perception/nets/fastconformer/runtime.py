@@ -89,16 +89,19 @@ class Runtime:
             stream = replace(stream, rows=stream.rows[chunk:])
         return stream
 
-    def finish(self, stream: Stream, lookahead: int | None = None) -> tuple[tuple[Token, ...], Stream]:
+    def finish(
+        self, stream: Stream, lookahead: int | None = None, ended: Stream | None = None
+    ) -> tuple[tuple[Token, ...], Stream]:
         """Return the utterance's tokens, heard to its last sample, and the stream with the next one begun.
 
         A chunk that is not whole is heard as if the recording ended there; the stream itself goes on where
         it stands, and what was said already is not said again. With `lookahead` chunks have that length from
-        now on. Raises ConfigError for one that does not fit.
+        now on; `ended` is what `flushed` gave, where it was asked. Raises ConfigError for a look-ahead that
+        does not fit.
         """
         if lookahead is not None:
             self.plan.check(lookahead)
-        ended = self.flushed(stream)
+        ended = self.flushed(stream) if ended is None else ended
         begin = max(ended.cached.frames, stream.begin)
         chosen = stream.lookahead if lookahead is None else lookahead
         carried = self._decoder.begin()
