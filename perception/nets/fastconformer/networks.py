@@ -12,7 +12,7 @@ from pipelines.engines.base import Network, TensorSpec
 
 from .model import FastConformer
 from .plans import Plan
-from .state import names, nothing, shapes, spans
+from .state import NAMES, nothing, shapes, spans
 from .step import Step
 
 SOURCES = ("model.py", "networks.py", "plans.py", "state.py", "step.py")
@@ -53,6 +53,7 @@ def step_network(model: FastConformer, digest: str, lookahead: int) -> Network:
             *(TensorSpec(NEXT + one.name, one.dtype, one.dims) for one in caches),
         ),
         summed.hexdigest(),
+        rounds_products=True,
         threads=1,
     )
 
@@ -65,7 +66,7 @@ def example(model: FastConformer, lookahead: int) -> dict[str, Tensor]:
     swell = torch.linspace(0, 12, rows).sin()[:, None] * 2 - 8
     mel = (swell + torch.randn(rows, plan.mels, generator=draw))[None]
     first, second = mel.chunk(2, 1)
-    begun = dict(zip(names(plan), nothing(plan).tensors, strict=True))
+    begun = dict(zip(NAMES, nothing(plan).tensors, strict=True))
     with torch.inference_mode():
         found = Step(model, lookahead).eval()(
             first, spans(plan, lookahead, 0), torch.zeros(1, 1), *begun.values()
@@ -73,4 +74,4 @@ def example(model: FastConformer, lookahead: int) -> dict[str, Tensor]:
     caches = [one.clone() for one in found[1 + len(heads(plan)) :]]
     seen = torch.full((1, 1), float(min(count, plan.left)))
     inputs = {"mel": second, "spans": spans(plan, lookahead, count), "seen": seen}
-    return inputs | dict(zip(names(plan), caches, strict=True))
+    return inputs | dict(zip(NAMES, caches, strict=True))

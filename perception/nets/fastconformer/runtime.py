@@ -131,11 +131,10 @@ class Runtime:
             "spans": caches.spans(plan, lookahead, cached.frames, mels),
             "seen": torch.tensor([[float(min(cached.frames, plan.left))]]),
         }
-        named = caches.names(plan)
         with self._lock:
-            found = engine.run(**inputs, **dict(zip(named, cached.tensors, strict=True)))
+            found = engine.run(**inputs, **dict(zip(caches.NAMES, cached.tensors, strict=True)))
             made = {name: found[name][0].float().cpu().clone() for name in self._heads}
-            after = Cached(tuple(found[NEXT + name].clone() for name in named), cached.frames + count)
+            after = Cached(tuple(found[NEXT + name].clone() for name in caches.NAMES), cached.frames + count)
         return made, after
 
     def close(self) -> None:

@@ -15,7 +15,7 @@ class Cached:
     """Hold the caches of one stream. Nobody writes to its tensors; a step makes new ones."""
 
     tensors: tuple[Tensor, ...]
-    """In the order of `names`, one row each."""
+    """In the order of `NAMES`, one row each."""
     frames: int = 0
     """Encoder frames that were made since the stream began: what a step makes next has this number."""
 
@@ -25,18 +25,21 @@ class Cached:
         return sum(one.numel() * one.element_size() for one in self.tensors)
 
 
-def names(plan: Plan) -> tuple[str, ...]:
-    """Return the names of the caches, as the step's network takes them."""
-    return ("keys", "values", "past", *(f"edge{k}" for k in range(plan.stages)))
+NAMES = ("keys", "values", "past", "edges")
+"""Of the caches, as the step's network takes them."""
 
 
 def shapes(plan: Plan) -> dict[str, tuple[int, ...]]:
     """Return the shape of each cache without its row."""
-    bands = plan.bands()
     heads = (plan.layers, plan.heads, plan.left, plan.width // plan.heads)
-    edges = [(1 if k == 0 else plan.channels, bands[k]) for k in range(plan.stages)]
-    every = (heads, heads, (plan.layers, plan.width, plan.kernel - 1), *edges)
-    return dict(zip(names(plan), every, strict=True))
+    edges = sum(channels * bands for channels, bands in edge_sizes(plan))
+    every = (heads, heads, (plan.layers, plan.width, plan.kernel - 1), (edges,))
+    return dict(zip(NAMES, every, strict=True))
+
+
+def edge_sizes(plan: Plan) -> list[tuple[int, int]]:
+    """Return channels and bands of what enters each stage; their last frames lie side by side in "edges"."""
+    return [(1 if stage == 0 else plan.channels, bands) for stage, bands in enumerate(plan.bands()[:-1])]
 
 
 def nothing(plan: Plan) -> Cached:

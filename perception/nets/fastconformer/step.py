@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .model import FastConformer
+from .state import edge_sizes
 
 MASKED = -1e4
 """Added to the score of a key that is not there. Finite, so that a row without any key is no NaN."""
@@ -25,8 +26,8 @@ class Step(nn.Module):
 
     In: mel (B, T, mels); spans (B, stages + 1, 2), of each stage's frames the first that is real and the
     first that is no more; seen (B, 1), how many cached frames are real; keys and values (B, layers, heads,
-    left, width / heads); past (B, layers, width, kernel - 1); for each stage the last frame that entered it,
-    (B, channels, bands). Out: frames (B, lookahead + 1, width), what the heads make of these, and the caches.
+    left, width / heads); past (B, layers, width, kernel - 1); edges (B, n), the last frame that entered each
+    stage. Out: frames (B, lookahead + 1, width), what the heads make of these, and the caches.
     """
 
     def __init__(self, model: FastConformer, lookahead: int) -> None:
@@ -50,7 +51,7 @@ class Step(nn.Module):
         keys: Tensor,
         values: Tensor,
         past: Tensor,
-        *edges: Tensor,
+        edges: Tensor,
     ) -> tuple[Tensor, ...]:
         frames, new_edges = self._subsampled(mel, spans, edges)
         absent = self._absent(seen, spans[:, -1])
@@ -64,16 +65,17 @@ class Step(nn.Module):
         if self.encoder_projector is not None:
             heads.append(self.encoder_projector(frames))
         stacked = (torch.stack(every, 1) for every in zip(*kept, strict=True))
-        return (frames, *heads, *stacked, *new_edges)
+        return (frames, *heads, *stacked, new_edges)
 
-    def _subsampled(
-        self, mel: Tensor, spans: Tensor, edges: tuple[Tensor, ...]
-    ) -> tuple[Tensor, list[Tensor]]:
+    def _subsampled(self, mel: Tensor, spans: Tensor, edges: Tensor) -> tuple[Tensor, Tensor]:
         held = self.scaled(mel)[:, None] * _real(mel.shape[1], spans[:, 0])[:, None, :, None]
         new_edges = []
-        for stage in range(self.plan.stages):
-            new_edges.append(held[:, :, -1])
-            wide = functional.pad(torch.cat([edges[stage][:, :, None], held], 2), (2, 1))
+        sizes = edge_sizes(self.plan)
+        before = edges.split([channels * bands for channels, bands in sizes], 1)
+        for stage, size in enumerate(sizes):
+            new_edges.append(held[:, :, -1].flatten(1))
+            edge = before[stage].unflatten(1, size)
+            wide = functional.pad(torch.cat([edge[:, :, None], held], 2), (2, 1))
             if stage == 0:
                 made = _convolved(self.subsampling.conv_in, wide)
             else:
@@ -81,7 +83,7 @@ class Step(nn.Module):
                 made = layer.pointwise_conv(_convolved(layer.depthwise_conv, wide))
             held = made.relu() * _real(made.shape[2], spans[:, stage + 1])[:, None, :, None]
         flat = held.transpose(1, 2).flatten(2)
-        return self.subsampling.linear(flat) * self.scale, new_edges
+        return self.subsampling.linear(flat) * self.scale, torch.cat(new_edges, 1)
 
     def _absent(self, seen: Tensor, span: Tensor) -> Tensor:
         """Return what is added to the scores of each key, (B, 1, 1, left + count)."""
