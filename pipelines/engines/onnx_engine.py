@@ -172,7 +172,8 @@ class OnnxEngine:
             streams=0,
             backend="onnx",
             versions=f"torch {torch.__version__}, {made_by}",
-            graph=f"{export.source_digest(self._network)} opset {export.OPSETS[self._traced]}",
+            graph=f"{export.source_digest(self._network)} opset {export.OPSETS[self._traced]}"
+            + (f" {onnx_int8.version()}" if self._precision == ROUNDED else ""),
             processor="any",
         )
 

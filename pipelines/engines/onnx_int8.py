@@ -6,6 +6,7 @@ of products with weights, as a Conformer is; convolutions and products of two ac
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import tempfile
 from pathlib import Path
@@ -15,6 +16,14 @@ from realtime.core.errors import EngineBuildFailed
 from .base import Network
 
 OPERATORS = ("MatMul", "Gemm")
+
+
+def version() -> str:
+    """Return what rounds, for keys: ONNX Runtime's version and the sha256 of this file."""
+    import onnxruntime
+
+    own = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+    return f"rounded by onnxruntime {onnxruntime.__version__}, {own}"
 
 
 def rounded(network: Network, content: bytes) -> bytes:
@@ -29,8 +38,21 @@ def rounded(network: Network, content: bytes) -> bytes:
             target = Path(folder) / "int8.onnx"
             graph = onnx.load_from_string(content)
             metadata = {one.key: one.value for one in graph.metadata_props}
+            flat = {one.name for one in graph.graph.initializer if len(one.dims) == 2}
+            others = [
+                node.name
+                for node in graph.graph.node
+                if node.op_type in OPERATORS and node.input[1] not in flat  # it cannot run stacks of matrices
+            ]
             logger.setLevel(logging.ERROR)  # it advises on the root logger
-            quantize_dynamic(graph, target, list(OPERATORS), per_channel=True, weight_type=QuantType.QInt8)
+            quantize_dynamic(
+                graph,
+                target,
+                op_types_to_quantize=list(OPERATORS),
+                per_channel=True,
+                weight_type=QuantType.QInt8,
+                nodes_to_exclude=others,
+            )
             made = onnx.load(target)
     except Exception as error:  # its errors share no base of their own
         first = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

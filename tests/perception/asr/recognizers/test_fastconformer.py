@@ -16,7 +16,7 @@ from perception.nets.fastconformer.weights import save
 from realtime.core.errors import ConfigError, ModelMissing
 from tests.perception.nets.fastconformer.tiny import PLAN, sound, tiny
 
-PIECES = Pieces([MARK + "ma", "ke", MARK + "it", "<EOU>", MARK + "a", "s", "t", MARK + "b", "c", "d", "e"])
+PIECES = Pieces([MARK + "ma", "ke", MARK + "it", "<EOU>", MARK + "a", "s", *(MARK + c for c in "tbcde")])
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,8 @@ def model() -> FastConformer:
     return tiny()
 
 
-@pytest.mark.parametrize("engine", ["openvino", pytest.param("onnx", marks=pytest.mark.nightly)])
+@pytest.mark.nightly  # what takes time is building them
+@pytest.mark.parametrize("engine", ["openvino", "onnx"])
 def test_an_engine_hears_the_same(model: FastConformer, engine: str) -> None:
     network, given = step_network(model, "test", 1), example(model, 1)
     ready = choose(network, wanted=engine, precision="fp32", example=given, device="cpu")

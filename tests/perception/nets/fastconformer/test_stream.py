@@ -31,7 +31,7 @@ def test_frames_and_tokens_are_those_of_the_whole_recording(model: FastConformer
     kinds: set[int] = set()
     for lookahead in LOOKAHEADS:
         runtimes = {kind: runtime_of(model, kind) for kind in ("ctc", "rnnt")}
-        for length in (4.0, 5.1234, 4.567, 0.03):
+        for length in (2.24 + 0.3 * (lookahead % 2), 1.8 + 0.0427 * lookahead, 0.03):
             samples = sound(length, lookahead)
             for kind, runtime in runtimes.items():
                 frames, wanted = offline(model, kind, samples, lookahead)
@@ -44,7 +44,7 @@ def test_frames_and_tokens_are_those_of_the_whole_recording(model: FastConformer
                 assert after.begin == len(frames)
                 assert after.said == ()
                 kinds.update(one.id for one in said)
-                assert length < 1 or len(said) > 3
+                assert length < 1 or len(said) > 1
     assert len(kinds) > 5
 
 
@@ -126,7 +126,7 @@ def test_decoding_can_stop_after_any_frame(model: FastConformer, kind: str) -> N
     rows = rows.log_softmax(-1) if kind == "ctc" else rows
     wanted, _ = decoder.decode(rows, 0, decoder.begin())
     assert len(wanted) > 10
-    for _ in range(10):
+    for _ in range(4):
         cuts = sorted(draw.integers(0, 60, size=5).tolist())
         found, carried = [], decoder.begin()
         for low, high in zip([0, *cuts], [*cuts, 60], strict=True):

@@ -66,7 +66,7 @@ def test_a_nemo_file_gives_the_network_that_was_written(
         ({"encoder": {"att_context_size": [-1, -1]}}, {}, "does not stream with a fixed past"),
         ({"encoder": {"conv_norm_type": "batch_norm"}}, {}, "conv_norm_type is 'batch_norm'"),
         ({}, {"encoder.adapter.weight": torch.ones(2)}, "1 are not known, such as encoder.adapter.weight"),
-        ({"encoder": {"n_layers": 4}}, {}, "are missing, such as encoder.layers.3"),
+        ({"encoder": {"n_layers": 3}}, {}, "are missing, such as encoder.layers.2"),
         ({"encoder": {"ff_expansion_factor": 3}}, {}, r"linear1.bias is \(64,\), not \(96,\)"),
     ],
 )

@@ -16,7 +16,7 @@ from pipelines.engines.torch_engine import TorchEngine
 
 PLAN = Plan(
     width=32,
-    layers=3,
+    layers=2,
     heads=4,
     inner=64,
     channels=8,
