@@ -29,6 +29,7 @@ from perception.nets.fastconformer.networks import example, step_network
 from perception.nets.fastconformer.plans import Plan
 from perception.nets.fastconformer.runtime import Runtime
 from pipelines.engines import export, onnx_engine
+from pipelines.engines.key import Shelf
 from pipelines.engines.torch_engine import TorchEngine
 
 LARGE = Plan(predictor=0)
@@ -92,15 +93,21 @@ def cached_gain(lookahead: int = 6, rounds: int = 5, plan: Plan = LARGE) -> floa
     return min(spent[0]) / min(spent[1])
 
 
-def int8_steps(lookahead: int, rounds: int = 15, plan: Plan = LARGE) -> dict[str, float]:
-    """Return processor seconds per second of sound with ONNX Runtime, fp32 and int8, and their ratio."""
+def int8_steps(
+    lookahead: int, rounds: int = 15, plan: Plan = LARGE, keep: Path | None = None
+) -> dict[str, float]:
+    """Return processor seconds per second of sound with ONNX Runtime, fp32 and int8, and their ratio.
+
+    To make both graphs takes minutes; with `keep` they stay in that folder for the next time.
+    """
     model = _model(plan)
-    network = replace(step_network(model, "", lookahead), digest="")
+    network = step_network(model, "benchmark", lookahead)
     given = example(model, lookahead)
     with tempfile.TemporaryDirectory(prefix="vitascope-bench-") as folder, _one_thread():
-        once = _exported_once(Path(folder))
+        once, shelf = _exported_once(Path(folder)), Shelf(keep or Path(folder) / "shelf")
         engines = [
-            onnx_engine.build(network, precision=one, threads=1, exporter=once) for one in ("fp32", "int8")
+            onnx_engine.build(network, precision=one, threads=1, exporter=once, shelf=shelf)
+            for one in ("fp32", "int8")
         ]
         exact = {name: value.clone() for name, value in engines[0].run(**given).items()}
         rounded = engines[1].run(**given)
@@ -143,6 +150,7 @@ def hour(seconds: float = HOUR_S, lookahead: int = 6) -> dict[str, float]:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--keep", type=Path, help="folder for graphs, 1 GB; made anew each time without it")
     parser.add_argument("--quick", action="store_true", help="six minutes for the hour, no large network")
 
 
@@ -154,7 +162,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     if not options.quick:
         figures["parameters_m"] = parameters(_model(LARGE)) / 1e6
         for lookahead, (small, full) in STUDIED.items():
-            found = int8_steps(lookahead)
+            found = int8_steps(lookahead, keep=options.keep)
             figures |= {f"{name}_r{lookahead}": value for name, value in found.items()}
             figures[f"int8_against_study_r{lookahead}"] = found["ratio"] / (small / full)
     print_table(figures)
