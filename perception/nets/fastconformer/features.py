@@ -18,7 +18,7 @@ HOP, WINDOW, FFT = 160, 400, 512
 PREEMPHASIS = 0.97
 GUARD = 2.0**-24
 BLOCK = 8
-"""Frames that are computed together, always so many: sums of floats depend on how many rows a product has."""
+"""Frames that are computed together: sums of floats depend on how many rows a product has."""
 
 Floats = npt.NDArray[np.float32]
 
@@ -32,29 +32,34 @@ class Heard:
     last: float = 0.0
     """The newest sample as it came."""
     frames: int = 0
-    """How many were made since the stream began."""
+    """The number of the next frame; below 0 for those before the stream's first, which nobody is given."""
     total: int = 0
     """How many samples were heard."""
 
-    @staticmethod
-    def nothing() -> Heard:
-        return Heard(np.zeros(FFT // 2, np.float32))
-
 
 class LogMel:
-    """Turn sound into log-mel frames (n, mels). Holds no stream: what was heard goes in and comes out."""
+    """Turn sound into log-mel frames (n, mels). Holds no stream: what was heard goes in and comes out.
 
-    def __init__(self, mels: int) -> None:
+    Blocks end with the frames 0, `block`, 2 `block` ...: with those that a chunk of the network ends with, if
+    it makes one frame of `block`. Nothing waits for sound that the chunk does not need.
+    """
+
+    def __init__(self, mels: int, block: int = BLOCK) -> None:
         self._filters_KM = filters(mels)
         self._window = np.zeros(FFT, np.float32)
         begin = (FFT - WINDOW) // 2
         self._window[begin : begin + WINDOW] = np.hanning(WINDOW)
-        self.mels = mels
+        self.mels, self.block = mels, block
+
+    def begin(self) -> Heard:
+        """Return what was heard of a stream that has not begun."""
+        before = self.block - 1
+        return Heard(np.zeros(FFT // 2 + before * HOP, np.float32), frames=-before)
 
     def push(self, heard: Heard, samples: Floats) -> tuple[Heard, Floats]:
-        """Take the next sound; return the frames that are complete, a multiple of BLOCK."""
+        """Take the next sound; return the frames of blocks that are complete."""
         heard = _joined(heard, samples)
-        count = max((len(heard.samples) - FFT) // HOP + 1, 0) // BLOCK * BLOCK
+        count = max((len(heard.samples) - FFT) // HOP + 1, 0) // self.block * self.block
         return self._made(heard, count)
 
     def end(self, heard: Heard) -> Floats:
@@ -62,24 +67,25 @@ class LogMel:
         count = heard.total // HOP - heard.frames
         if count <= 0:
             return np.zeros((0, self.mels), np.float32)
-        blocks = -(-count // BLOCK) * BLOCK
-        want = (blocks - 1) * HOP + FFT
+        whole = -(-count // self.block) * self.block
+        want = (whole - 1) * HOP + FFT
         padded = np.pad(heard.samples, (0, max(want - len(heard.samples), 0)))
         filled = Heard(padded, heard.last, heard.frames, heard.total)
-        return self._made(filled, blocks)[1][:count]
+        return self._made(filled, whole)[1][: heard.total // HOP - max(heard.frames, 0)]
 
     def whole(self, samples: Floats) -> Floats:
         """Return all frames of a recording."""
-        heard, frames = self.push(Heard.nothing(), samples)
+        heard, frames = self.push(self.begin(), samples)
         return np.concatenate([frames, self.end(heard)])
 
     def _made(self, heard: Heard, count: int) -> tuple[Heard, Floats]:
-        found = [self._block(heard.samples, at * HOP) for at in range(0, count, BLOCK)]
+        found = [self._block(heard.samples, at * HOP) for at in range(0, count, self.block)]
         rest = Heard(heard.samples[count * HOP :], heard.last, heard.frames + count, heard.total)
-        return rest, np.concatenate(found) if found else np.zeros((0, self.mels), np.float32)
+        made = np.concatenate(found) if found else np.zeros((0, self.mels), np.float32)
+        return rest, made[max(-heard.frames, 0) :]
 
     def _block(self, samples: Floats, begin: int) -> Floats:
-        piece = samples[begin : begin + (BLOCK - 1) * HOP + FFT]
+        piece = samples[begin : begin + (self.block - 1) * HOP + FFT]
         rows = np.lib.stride_tricks.sliding_window_view(piece, FFT)[::HOP]
         spectrum = np.fft.rfft(rows * self._window)  # complex64
         power = np.square(spectrum.real) + np.square(spectrum.imag)

@@ -61,7 +61,7 @@ class Runtime:
         self.plan = plan
         self._engine, self._decoder = engine, decoder
         self._engines: dict[int, Engine] = {}
-        self._mel = LogMel(plan.mels)
+        self._mel = LogMel(plan.mels, plan.factor)
         self._heads = ("frames", *heads(plan))
         self._lock = threading.Lock()
         """Held for one run, until what was found is copied: an engine writes to the same memory again."""
@@ -70,7 +70,7 @@ class Runtime:
         """Return a stream that has heard nothing. Raises ConfigError for a look-ahead that does not fit."""
         self.plan.check(lookahead)
         empty = np.zeros((self.plan.factor - 1, self.plan.mels), np.float32)
-        return Stream(Heard.nothing(), empty, caches.nothing(self.plan), self._decoder.begin(), lookahead)
+        return Stream(self._mel.begin(), empty, caches.nothing(self.plan), self._decoder.begin(), lookahead)
 
     def ready(self, lookahead: int) -> Engine:
         """Return the engine of a look-ahead, made when first asked for."""

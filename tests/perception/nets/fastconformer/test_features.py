@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from transformers import NemotronAsrStreamingFeatureExtractor
 
-from perception.nets.fastconformer.features import RATE_HZ, Heard, LogMel
+from perception.nets.fastconformer.features import RATE_HZ, LogMel
 
 SOUND = np.random.default_rng(0).normal(size=RATE_HZ + 77).astype(np.float32) * 0.1
 
@@ -27,7 +27,7 @@ def test_packets_of_any_size_give_the_same_bits() -> None:
     front, draw = LogMel(80), np.random.default_rng(1)
     whole = front.whole(SOUND)
     for longest in (3, 700, 9000):
-        heard, rows, at = Heard.nothing(), [], 0
+        heard, rows, at = front.begin(), [], 0
         while at < len(SOUND):
             count = int(draw.integers(0, longest))
             heard, made = front.push(heard, SOUND[at : at + count])
@@ -37,9 +37,21 @@ def test_packets_of_any_size_give_the_same_bits() -> None:
         assert np.array_equal(np.concatenate([*rows, front.end(heard)]), whole)
 
 
+def test_a_frame_comes_as_soon_as_its_sound_is_there() -> None:
+    """Frame 0, and each eighth after it, ends a block: 16 ms after its middle it is there."""
+    front = LogMel(80)
+    heard, made = front.push(front.begin(), SOUND[:255])
+    assert len(made) == 0
+    heard, made = front.push(heard, SOUND[255:256])
+    assert len(made) == 1
+    heard, made = front.push(heard, SOUND[256 : 8 * 160 + 255])
+    assert len(made) == 0
+    assert len(front.push(heard, SOUND[8 * 160 + 255 : 8 * 160 + 256])[1]) == 8
+
+
 def test_what_was_heard_is_a_value() -> None:
     front = LogMel(80)
-    held, _ = front.push(Heard.nothing(), SOUND[:5000])
+    held, _ = front.push(front.begin(), SOUND[:5000])
     one = front.push(held, SOUND[5000:])[1]
     front.push(held, -SOUND)
     assert np.array_equal(front.push(held, SOUND[5000:])[1], one)
