@@ -36,7 +36,7 @@ heard in training: `slt` is a recorded voice of flite, `en-us+f5` a formant voic
 ## What it cannot do
 
 Real people's voices were never heard, and it is of no use for them. Words outside its list come out as letters that sound alike.
-Training was short.
+Training was short: of the sentences of voices that it knows, {whole:.0f} of 100 come out without a fault.
 
 Sentences are rows of any of its words, or made by {patterns} patterns such as "{pattern}"; see `training/asr/words.py`.
 """
@@ -53,4 +53,8 @@ def card(figures: Mapping[str, Any]) -> str:
     for lookahead in next(iter(voices.values())):
         cells = [f"{voices[name][lookahead]['wer']:.0f} / {voices[name][lookahead]['cer']:.0f}" for name in names]
         rows.append(f"| {lookahead} frames | {(int(lookahead) + 1) * 40} ms | {' | '.join(cells)} |\n")
-    return head + "".join(rows) + FOOT.format(known=names[0], patterns=len(PATTERNS), pattern=PATTERNS[5])
+    return (
+        head
+        + "".join(rows)
+        + FOOT.format(known=names[0], whole=next(iter(voices[names[0]].values()))["whole"], patterns=len(PATTERNS), pattern=PATTERNS[5])
+    )

@@ -69,7 +69,8 @@ def scored(folder: Path, utterances: Sequence[tuple[str, np.ndarray]], lookahead
         letters_wrong += errors(text, found)
         letters += len(text)
         whole += text == found
-    return {"wer": 100 * wrong / words, "cer": 100 * letters_wrong / letters, "whole": 100 * whole / len(utterances)}
+    shares = {"wer": wrong / words, "cer": letters_wrong / letters, "whole": whole / len(utterances)}
+    return {name: round(100 * share, 1) for name, share in shares.items()}
 
 
 def figures_of(folder: Path, count: int) -> dict[str, Any]:
