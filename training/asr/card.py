@@ -51,7 +51,7 @@ def card(figures: Mapping[str, Any]) -> str:
         names=" | ".join(names), rules="|".join("---" for _ in names))  # fmt: skip
     rows = []
     for lookahead in next(iter(voices.values())):
-        cells = [f"{voices[name][lookahead]['wer']:.0f} / {voices[name][lookahead]['cer']:.0f}" for name in names]
+        cells = [f"{voices[name][lookahead]['wer']:.1f} / {voices[name][lookahead]['cer']:.1f}" for name in names]
         rows.append(f"| {lookahead} frames | {(int(lookahead) + 1) * 40} ms | {' | '.join(cells)} |\n")
     return (
         head
