@@ -28,7 +28,7 @@ def test_an_engine_hears_the_same(model: FastConformer, engine: str) -> None:
         runtime = Runtime(model.plan, lambda lookahead: ready, decoder_of(model, kind))
         said, _ = runtime.finish(runtime.push(runtime.begin(1), sound(4.1)))
         wanted = offline(model, kind, sound(4.1), 1)[1]
-        assert len(wanted) > 3
+        assert len(wanted) > 2
         assert [(one.id, one.frame) for one in said] == wanted
     ready.close()
 
