@@ -64,6 +64,9 @@ class Network:
     comparable: Callable[[Mapping[str, torch.Tensor]], Mapping[str, torch.Tensor]] | None = None
     """Turns its outputs into what a back end is compared with torch by, where the same answer may come in
     another order; None where they are compared as they are."""
+    rounds_products: bool = False
+    """Whether int8 may be made by rounding its products with weights as they come, uncalibrated; it was tried
+    and found good."""
     threads: int | None = None
     """How many threads it is run with on a CPU, where the back end can be told (torch cannot, for one network
     alone); None for all that may be used. A small network costs others less on one."""

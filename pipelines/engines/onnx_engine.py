@@ -21,7 +21,7 @@ import torch
 
 from realtime.core.errors import EngineBuildFailed, EngineError, EngineUnavailable
 
-from . import cost, export
+from . import cost, export, onnx_int8
 from .base import Engine, EngineInfo, Key, Network, Report, Shapes, key_of, shapes_of
 from .key import Recipe, Shelf, default_shelf
 from .sizes import sizes_of
@@ -30,6 +30,8 @@ KEPT_SHAPES = 8
 CACHED_BYTES = 512 << 20
 """Graphs with more weights are exported anew at each start: they would fill a disk."""
 PRECISIONS: Mapping[str, tuple[str, ...]] = {"cpu": ("fp32",), "cuda": ("fp32", "fp16")}
+ROUNDED = "int8"
+"""On a processor, for networks that say they bear it."""
 PROVIDERS: Mapping[str, str] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 TYPES: Mapping[str, tuple[torch.dtype, Any]] = {
     "tensor(float)": (torch.float32, np.float32),
@@ -57,6 +59,7 @@ class OnnxEngine:
     ) -> None:
         self._network = network
         self._precision = precision
+        self._traced = "fp32" if precision == ROUNDED else precision
         self._device = device
         self._threads = threads
         self._shelf = shelf
@@ -125,11 +128,15 @@ class OnnxEngine:
         self._report(f"Exporting {self._network.name} to ONNX{f' ({changed})' if changed else ''}.")
         folder = tempfile.TemporaryDirectory(prefix="vitascope-onnx-")
         graph = self._exporter(
-            self._network, shapes, Path(folder.name), precision=self._precision, report=self._report
+            self._network, shapes, Path(folder.name), precision=self._traced, report=self._report
         )
-        if graph.is_split:
+        if graph.is_split and self._precision != ROUNDED:
             return self._open(str(graph.path), folder)
         content = graph.path.read_bytes()
+        if self._precision == ROUNDED:
+            if graph.is_split:
+                raise EngineBuildFailed(f"{self._network.name} is too large to be rounded to int8 here.")
+            content = onnx_int8.rounded(self._network, content)
         folder.cleanup()
         if self._shelf is not None and (trouble := self._shelf.put(recipe, content)):
             self._report(f"The graph of {self._network.name} is not kept for the next start: {trouble}")
@@ -165,7 +172,8 @@ class OnnxEngine:
             streams=0,
             backend="onnx",
             versions=f"torch {torch.__version__}, {made_by}",
-            graph=f"{export.source_digest(self._network)} opset {export.OPSETS[self._precision]}",
+            graph=f"{export.source_digest(self._network)} opset {export.OPSETS[self._traced]}"
+            + (f" {onnx_int8.version()}" if self._precision == ROUNDED else ""),
             processor="any",
         )
 
@@ -248,7 +256,8 @@ def build(
             f"This build of ONNX Runtime has no {PROVIDERS[device]}.",
             hint="Replace onnxruntime by onnxruntime-gpu, or use engine = torch.",
         )
-    if precision not in PRECISIONS[device]:
+    is_rounded = precision == ROUNDED and device == "cpu" and network.rounds_products
+    if precision not in PRECISIONS[device] and not is_rounded:
         known = " or ".join(PRECISIONS[device])
         raise EngineUnavailable(f"The ONNX back end runs {known} on {device}, not {precision}.")
     onnxruntime.disable_telemetry_events()

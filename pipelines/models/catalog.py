@@ -77,8 +77,8 @@ class Entry(Typed):
     """What is written to the folder's `vitascope.json` once it is fetched."""
     is_part: bool = False
     """True for what paints nothing alone."""
-    does: Literal["paint", "see"] = "paint"
-    """What it is for: painting pictures, or finding things in them."""
+    does: Literal["paint", "see", "hear"] = "paint"
+    """What it is for: painting pictures, finding things in them, or writing down speech."""
     download_bytes: int = Field(0, ge=0)
     """What comes over the line where that is more than the files: a whole package."""
 

@@ -39,7 +39,7 @@ def test_the_default_model_comes_along():
 
 def test_what_is_fetched_has_all_that_the_loader_reads():
     for entry in entries().values():
-        if entry.is_embedded or entry.is_part or entry.does == "see":
+        if entry.is_embedded or entry.is_part or entry.does != "paint":
             continue
         paths = [file.path for file in entry.files]
         folders = {path.split("/")[0] for path in paths} | {part.into for part in entry.include}
@@ -68,6 +68,13 @@ def test_detectors_of_the_hub_have_what_their_loader_reads_and_a_permissive_lice
         paths = {file.path for file in entry.files}
         assert paths == {"config.json", "preprocessor_config.json", "model.safetensors"}
         assert entry.licence == "Apache-2.0"
+
+
+def test_recognisers_of_the_hub_are_one_nemo_file():
+    found = [entry for entry in entries().values() if entry.does == "hear" and entry.kind == "hub"]
+    assert len(found) >= 3
+    for entry in found:
+        assert [file.path.rpartition(".")[2] for file in entry.files] == ["nemo"]
 
 
 def test_sizes_of_what_is_included_count():
