@@ -108,6 +108,6 @@ def test_the_script_paints_a_camera_in_a_page_of_one_s_own(server: tuple[str, An
         page.wait_for_function("window.heard.some((event) => event.type === 'error')")
         assert session.wiring.settings()["strength"] == 0.25
         page.evaluate("window.session.close()")
-        browser.close()
-    studio.loop.submit(asyncio.wait_for(session.closed.wait(), 10)).result(15)
+        studio.loop.submit(asyncio.wait_for(session.closed.wait(), 10)).result(15)
+        browser.close()  # not before: a browser that is shut down takes what it has not sent with it
     assert session.why == "The page was closed."
