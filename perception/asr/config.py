@@ -34,6 +34,14 @@ class HearConfig(BaseModel):
         description='What says the final words: "same" as the engine, or "whisper"; "auto": Whisper after '
         "Moonshine where it is installed.",
     )
+    lookahead: Annotated[int, Live()] = Field(
+        -1,
+        ge=-1,
+        le=64,
+        description="Frames of the future (80 ms each in published models) that a FastConformer waits for, "
+        "from the next utterance on: fewer are quicker, more err less. -1: as it likes.",
+        json_schema_extra={"advanced": True},
+    )
     share: Annotated[float, Live()] = Field(
         0.4,
         ge=0.05,

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar
 
 from realtime.core.clock import NS_PER_S, Clock, MonotonicClock
+from realtime.core.errors import ConfigError, EngineError
 from realtime.core.frame import AudioChunk
 from realtime.core.lane import on_lanes_terms
 from realtime.core.stage import Emitted, StageContext, StageSpec
@@ -100,12 +101,15 @@ class HearStage:
         finals = choose.finals_for(name, config.finals)
         final = load(finals, "", ctx.shared) if finals is not None else None
         self._utterances = Utterances(live, final)
+        self._look(config.lookahead)
         last = f"; {final.info.name} has the last word" if final is not None else ""
         self._info = _Badge(live.info.name, f"{name} hears{last}.")
 
     def configure(self, config: HearConfig) -> None:
-        self._config = config
+        before, self._config = self._config, config
         self._ends.rules = config.rules()
+        if config.lookahead != before.lookahead:
+            self._look(config.lookahead)
 
     def process(self, item: AudioChunk | None) -> Sequence[Emitted]:
         if item is None:
@@ -130,6 +134,14 @@ class HearStage:
         if self._utterances is not None:
             self._utterances.close()
             self._utterances = None
+
+    def _look(self, lookahead: int) -> None:
+        """Look so far ahead, or go on as before and say why not."""
+        if self._utterances is not None and lookahead >= 0:
+            try:
+                self._utterances.look(lookahead)
+            except (ConfigError, EngineError) as error:
+                self._ctx.report(str(error))
 
     def _begin_anew(self) -> None:
         self._ends.reset()

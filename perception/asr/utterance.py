@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from .intake import Window
-from .recognizers.base import Recognizer
+from .recognizers.base import LooksAhead, Recognizer
 from .stable import StablePrefix
 from .transcript import Hypothesis, Transcript, Turn
 
@@ -29,6 +29,12 @@ class Utterances:
     def update_s(self) -> float:
         """Seconds of sound after which new text is worth its cost."""
         return self._live.info.update_s
+
+    def look(self, lookahead: int) -> None:
+        """Have those that can look so far ahead. Raises what `LooksAhead.look` does."""
+        for one in (self._live, self._final):
+            if isinstance(one, LooksAhead):
+                one.look(lookahead)
 
     def begin(self, first: Window) -> Transcript:
         """Begin the next utterance with the window that it begins at, which `hear` takes then."""

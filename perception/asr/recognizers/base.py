@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -54,3 +54,14 @@ class Recognizer(Protocol):
 
     def close(self) -> None:
         """Let go of everything. Twice does no harm."""
+
+
+@runtime_checkable
+class LooksAhead(Protocol):
+    """What a recogniser has that may wait longer for what follows, and errs less then."""
+
+    def look(self, lookahead: int) -> None:
+        """Wait for so many frames of the future, from the next utterance on.
+
+        Raises ConfigError for a number that does not fit, EngineError when no engine can run it.
+        """

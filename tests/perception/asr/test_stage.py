@@ -161,3 +161,19 @@ def test_words_have_the_stream_s_times_and_events_say_how_late_they_are() -> Non
     assert [one.is_news for one in found if one.turn is Turn.UPDATE] == [False] * sum(
         one.turn is Turn.UPDATE for one in found
     )
+
+
+def test_how_far_it_looks_ahead_changes_live_and_what_does_not_fit_is_told() -> None:
+    class Patient(Reader):
+        def look(self, lookahead: int) -> None:
+            if lookahead == 5:
+                raise ConfigError("5 does not fit.", hint="Take 6.")
+            looks.append(lookahead)
+
+    said, looks, live = list[str](), list[int](), Patient()
+    stage = stage_with(live, ctx=StageContext(report=said.append), lookahead=1)
+    for frames in (1, 6, 5, -1):
+        stage.configure(HearConfig(engine="moonshine", finals="same", lookahead=frames))
+    assert looks == [1, 6]
+    assert said == ["5 does not fit. Take 6."]
+    assert finals(told(stage, chunks(script(0.5, "a", 1.0)))) == ["a"]
