@@ -1,0 +1,89 @@
+"""From the sound of an utterance to a command: the best sentence of the grammar, and how sure it is.
+
+A grammar makes a command of any speech, so the sentence is held against what the same sound would be without
+a grammar. How far it falls behind, on the whole and in its worst word, gives the confidence; the weights were
+fitted on voices and sentences that no benchmark uses (benchmarks/_hear_voice.py says which).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from perception.asr.intake import Samples
+
+from .book import Book
+from .grammar import Grammar, grammar_of
+from .network import Heard, Network
+from .phones import PhoneNet
+from .pronounce import spoken
+from .rules import Rule, Words, maybe, seq
+from .wishes import Wish
+
+BIAS, BEHIND, WORST, SHORT = 6.0, 2.0, 0.6, 0.0
+"""Log odds of a command: of none behind, and what is taken away for each nat a phone, on the whole and in the
+worst word, and for each phone that a sentence has less than `ENOUGH`."""
+ENOUGH = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Understood:
+    """Hold what an utterance was taken for."""
+
+    text: str
+    wish: Wish | None
+    """None for the wake phrase alone."""
+    confidence: float
+    is_summons: bool
+    """Whether it began with the wake phrase."""
+    heard: Heard
+
+
+class Ear:
+    """Understand utterances of one grammar; it has no state of a stream."""
+
+    def __init__(self, book: Book, wake: str, net: PhoneNet) -> None:
+        self.grammar: Grammar = grammar_of(book)
+        self._net = net
+        self._wake = spoken(wake) or ()
+        self._plain = Network(self.grammar.rule, net.sounds)
+        self._summoned = Network(self._with_wake(), net.sounds) if self._wake else None
+
+    @property
+    def can_wake(self) -> bool:
+        """Whether there is a wake phrase that can be said."""
+        return self._summoned is not None
+
+    def understand(self, samples: Samples, *, needs_wake: bool = False) -> Understood | None:
+        """Return what was said; None where the sound is too short for any sentence."""
+        network = self._summoned if needs_wake else self._plain
+        if network is None:
+            return None
+        heard = network.hear(self._net.scores(samples), self._net.blank)
+        if heard is None:
+            return None
+        words = heard.text.split()
+        rest = words[len(self._wake) :] if needs_wake else words
+        wish = self.grammar.read(" ".join(rest)) if rest else None
+        return Understood(" ".join(rest), wish, confidence(heard), needs_wake, heard)
+
+    def _with_wake(self) -> Rule:
+        return seq(Words(self._wake), maybe(self.grammar.rule))
+
+
+def confidence(heard: Heard) -> float:
+    """Return how likely a sentence was said, 0 to 1."""
+    short = max(0, ENOUGH - heard.phones)
+    odds = BIAS - BEHIND * heard.behind - WORST * heard.worst - SHORT * short
+    return 1.0 / (1.0 + math.exp(-max(-50.0, min(50.0, odds))))
+
+
+def shared_ear(
+    book: Book, wake: str, shared: Callable[[str, Callable[[], Any]], Any]
+) -> tuple[Ear, Sequence[str]]:
+    """Return an ear on the house's one network of phones, and the wordings that it could not take in."""
+    net = shared("voice phones", PhoneNet)
+    ear = Ear(book, wake, net)
+    return ear, ear.grammar.left_out

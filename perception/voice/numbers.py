@@ -1,0 +1,132 @@
+"""Numbers as they are said: which ones a setting takes, and the rule that hears just those."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from .rules import Means, Rule, either, maybe, seq, word_for
+
+_UNITS = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
+    "seventeen eighteen nineteen"
+)
+UNITS = tuple(_UNITS.split())
+TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+LISTED_MOST = 100
+"""A range of no more whole numbers is said number by number, so that only those are heard."""
+THOUSANDS_FROM = 1000
+DECIMALS_BELOW = 100
+"""What may be larger is said in whole numbers from here on."""
+
+
+def said(number: int) -> str:
+    """Return a whole number from 0 to 999 999 in words."""
+    if not 0 <= number < 1_000_000:
+        raise ValueError(f"from 0 to 999999, got {number}")
+    if number >= THOUSANDS_FROM:
+        rest = number % 1000
+        return f"{said(number // 1000)} thousand" + (f" {said(rest)}" if rest else "")
+    if number >= 100:
+        rest = number % 100
+        return f"{UNITS[number // 100]} hundred" + (f" {said(rest)}" if rest else "")
+    if number >= 20:
+        rest = number % 10
+        return TENS[number // 10 - 2] + (f" {UNITS[rest]}" if rest else "")
+    return UNITS[number]
+
+
+def number(low: float, high: float, *, is_whole: bool, multiple_of: float | None = None) -> Rule:
+    """Return the rule of the numbers from `low` to `high`; its meaning is an int or a float.
+
+    Decimals have one or two places; shares (0 to 1) are said in percent as well. Of a range with large
+    numbers some that are said may lie outside: who takes the number refuses it.
+    """
+    if multiple_of is not None and is_whole:
+        first = -(-int(low) // int(multiple_of)) * int(multiple_of)
+        return _listed(range(first, int(high) + 1, int(multiple_of)))
+    if is_whole:
+        if high - low < LISTED_MOST:
+            return _listed(range(int(low), int(high) + 1))
+        return _whole(high)
+    return _decimal(low, high)
+
+
+def _listed(numbers: Sequence[int]) -> Rule:
+    rules: list[Rule] = []
+    for one in numbers:
+        rules.append(word_for(said(one), one))
+        if 100 < one < 1000 and one % 100 >= 10:  # as sizes are read: "two fifty six"
+            rules.append(word_for(f"{UNITS[one // 100]} {said(one % 100)}", one))
+    return either(*rules)
+
+
+@lru_cache(8)
+def _whole(high: float) -> Rule:
+    """Return the rule of 0 to 99, 999 or 999 999, whichever holds `high`."""
+    below_hundred = either(*(word_for(said(one), one) for one in range(100)))
+    if high < 100:
+        return below_hundred
+    some = either(*(word_for(said(one), one) for one in range(1, 100)))
+    hundreds = Means(
+        seq(
+            either(*(word_for(UNITS[one], one) for one in range(1, 10))),
+            "hundred",
+            maybe(seq(maybe("and"), some), 0),
+        ),
+        lambda count, rest: 100 * count + rest,
+    )
+    below_thousand = either(below_hundred, hundreds)
+    if high < THOUSANDS_FROM:
+        return below_thousand
+    most = int(min(high, 999_999)) // 1000
+    count = _listed(range(1, most + 1)) if most < LISTED_MOST else either(some, hundreds)
+    thousands = Means(
+        seq(count, "thousand", maybe(either(hundreds, seq(maybe("and"), some)), 0)),
+        lambda count, rest: 1000 * count + rest,
+    )
+    return either(below_thousand, thousands)
+
+
+def _listed_decimals(low: float, high: float) -> Rule:
+    """Return the rule of the hundredths in a range that does not begin at nothing: only those are heard."""
+    rules: list[Rule] = []
+    for count in range(-(-round(low * 1000) // 10), int(high * 100) + 1):
+        whole, tenth, hundredth = count // 100, count // 10 % 10, count % 10
+        if not (tenth or hundredth):
+            rules.append(word_for(said(whole), float(whole)))
+        digits = f"point {UNITS[tenth]}" + (f" {UNITS[hundredth]}" if hundredth else "")
+        rules.append(word_for(f"{said(whole)} {digits}", count / 100))
+        if not whole:
+            rules.append(word_for(digits, count / 100))
+    return either(*rules)
+
+
+def _decimal(low: float, high: float) -> Rule:
+    digit = either(*(word_for(UNITS[one], one) for one in range(10)))
+    places = Means(
+        seq("point", digit, maybe(digit, None)),
+        lambda tenth, hundredth: tenth / 10 if hundredth is None else (10 * tenth + hundredth) / 100,
+    )
+    if high >= DECIMALS_BELOW:
+        return Means(_whole(high), float)
+    if low > 0 or high != int(high):
+        return _listed_decimals(low, high)
+    last = int(high)
+    wholes = [one for one in range(last + 1) if low <= one <= high]
+    rules: list[Rule] = [word_for(said(one), float(one)) for one in wholes]
+    begun = [one for one in range(last + 1) if one < high and one + 1 > low]
+    rules.append(
+        Means(
+            seq(either(*(word_for(said(one), one) for one in begun)), places),
+            lambda whole, part: round(whole + part, 2),
+        )
+    )
+    if low < 1:
+        rules.append(Means(places, lambda part: part))
+    if high <= 1:
+        shares = [one for one in range(1, 101) if low <= one / 100 <= high]
+        share = either(*(word_for(said(one), one / 100) for one in shares if one < 100))
+        full = [word_for("one hundred", 1.0), word_for("a hundred", 1.0)] if high == 1 else []
+        rules.append(seq(either(share, *full), "percent"))
+    return either(*rules)
