@@ -72,7 +72,7 @@ def book_of(settings: Settings, registry: Registry, vocabulary: Vocabulary) -> B
     presets: Mapping[str, Mapping[str, Any]] = {}
     for name, node in graph.nodes.items():
         if node.stage == VOICE:
-            presets = settings.stage(VOICE).presets
+            presets = getattr(settings.stage(VOICE), "presets", {})
         else:
             schema = registry.config(node.stage)
             fields += fields_of(schema, "" if name == graph.main else name, without=held[name])

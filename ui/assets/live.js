@@ -25,6 +25,7 @@ const view = new Screen(root, (action) => ACTIONS[action]());
 const sound = new Sound(view);
 const seen = new Seen(root);
 const heard = new Heard(root);
+const spoken = new Spoken(root, { talk, undo, follow });
 const gauge = new Gauge(root.querySelector(".vs-gauge"));
 const picker = root.querySelector(".vs-file");
 const address = root.querySelector(".vs-url");
@@ -62,6 +63,7 @@ function letGo() {
   gauge.clear();
   seen.clear();
   heard.rest();
+  spoken.rest();
   page.stats = {};
   page.path = "";
   page.session = props.value = "";
@@ -151,6 +153,7 @@ function began(made) {
   if (kind !== "webrtc") view.mirror(false);
   sound.offer(kind);
   heard.begin(made.id, kind);
+  spoken.begin();
   trigger("submit"); // what was turned meanwhile is sent along
 }
 
@@ -170,6 +173,8 @@ function hear(event) {
     seen.show((page.seen = event));
   } else if (event.type === "heard") {
     heard.show((page.heard = event));
+  } else if (event.type === "command") {
+    spoken.show((page.command = event));
   } else if (event.type === "result") {
     seen.happened(event);
   } else if (event.type === "recording") {
