@@ -22,9 +22,12 @@ from .pronounce import spoken
 from .rules import Rule, Words, maybe, seq
 from .wishes import Wish
 
-BIAS, BEHIND, WORST, SHORT = 6.0, 2.0, 0.6, 0.0
-"""Log odds of a command: of none behind, and what is taken away for each nat a phone, on the whole and in the
-worst word, and for each phone that a sentence has less than `ENOUGH`."""
+BIAS, SUMMONED = 6.0, 8.0
+"""Log odds of a sentence that is behind by nothing: as it is, and after the wake phrase, which other speech
+hardly has."""
+BEHIND, WORST, SHORT = 2.1, 0.6, 0.25
+"""What is taken away for each nat a phone, on the whole and in the worst word, and for each phone that a
+sentence has less than `ENOUGH`."""
 ENOUGH = 12
 
 
@@ -67,16 +70,17 @@ class Ear:
         words = heard.text.split()
         rest = words[len(self._wake) :] if needs_wake else words
         wish = self.grammar.read(" ".join(rest)) if rest else None
-        return Understood(" ".join(rest), wish, confidence(heard), needs_wake, heard)
+        sure = confidence(heard, SUMMONED if needs_wake else BIAS)
+        return Understood(" ".join(rest), wish, sure, needs_wake, heard)
 
     def _with_wake(self) -> Rule:
         return seq(Words(self._wake), maybe(self.grammar.rule))
 
 
-def confidence(heard: Heard) -> float:
+def confidence(heard: Heard, bias: float = BIAS) -> float:
     """Return how likely a sentence was said, 0 to 1."""
     short = max(0, ENOUGH - heard.phones)
-    odds = BIAS - BEHIND * heard.behind - WORST * heard.worst - SHORT * short
+    odds = bias - BEHIND * heard.behind - WORST * heard.worst - SHORT * short
     return 1.0 / (1.0 + math.exp(-max(-50.0, min(50.0, odds))))
 
 
