@@ -33,6 +33,10 @@ SCENES: Mapping[str, str] = {
     "in moonlight": "cool",
 }
 """How people say a mood; those of moods that the painter does not have are left out."""
+HARD = frozenset(
+    ("aquarelle", "aquarell", "linocut", "klimt", "ghibli", "durer", "synthwave", "inked manga page")
+)
+"""Wordings whose sounds nothing here knows; the looks that they mean have others."""
 SYNONYM_LEAST = 6
 """Letters of a further wording: shorter ones ("plan", "tile") sound like too much else."""
 ANY_WORDS = Vocabulary(
@@ -92,11 +96,12 @@ def book_of(settings: Settings, registry: Registry, vocabulary: Vocabulary) -> B
 def _looks(words: Vocabulary) -> Iterator[Wording]:
     for look in words.looks:
         for wording in dict.fromkeys((look.prompt, *look.words)):
-            yield Wording(wording, look=look.id)
+            if wording not in HARD:
+                yield Wording(wording, look=look.id)
     plain = replace(words, synonyms={})
     for wording, means in words.synonyms.items():
         seen = read(means, plain)
-        if seen.look and len(wording) >= SYNONYM_LEAST:
+        if seen.look and len(wording) >= SYNONYM_LEAST and wording not in HARD:
             yield Wording(wording, seen.look, seen.mood or None)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from perception.asr.intake import Samples
 
 from .book import Book
+from .clean import cleaned
 from .grammar import Grammar, grammar_of
 from .network import Heard, Network
 from .phones import PhoneNet
@@ -29,6 +30,8 @@ BEHIND, WORST, SHORT = 2.1, 0.6, 0.25
 """What is taken away for each nat a phone, on the whole and in the worst word, and for each phone that a
 sentence has less than `ENOUGH`."""
 ENOUGH = 12
+SURE = 0.9
+"""What is less sure is heard a second time, with its noise turned down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,13 @@ class Ear:
         network = self._summoned if needs_wake else self._plain
         if network is None:
             return None
+        found = self._hear(network, samples, needs_wake)
+        if found is None or found.confidence >= SURE:
+            return found
+        again = self._hear(network, cleaned(samples), needs_wake)
+        return max(found, again, key=lambda one: one.confidence) if again is not None else found
+
+    def _hear(self, network: Network, samples: Samples, needs_wake: bool) -> Understood | None:
         heard = network.hear(self._net.scores(samples), self._net.blank)
         if heard is None:
             return None

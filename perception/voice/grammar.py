@@ -102,12 +102,16 @@ class _Maker:
 
     def _colours(self) -> Rule | None:
         """Say, for instance, "make it very dark", "make it plain"."""
-        some = [one for one in (self._moods, self._scenes) if one is not None]
-        if not some:
+        sentences: list[Rule] = []
+        if self._moods is not None:
+            sentences.append(seq(self._how, self._moods))
+        if self._scenes is not None:
+            sentences.append(seq(word_for("", None), self._scenes))
+        if not sentences:
             return None
         return either(
             Means(
-                seq("make it", maybe("look"), self._how, either(*some)),
+                seq("make it", maybe("look"), either(*sentences)),
                 lambda how, mood: _painted(how, NOTHING, mood),
             ),
             word_for("make it plain", Paint(mood="", strength="")),
@@ -144,7 +148,7 @@ class _Maker:
 
     def _steps(self, fields: Sequence[Field]) -> Rule | None:
         """Say, for instance, "another seed"."""
-        names = self._names([one for one in fields if one.is_whole])
+        names = self._names([one for one in fields if one.is_whole][:1])
         if names is None:
             return None
         way = either(word_for("another", 1), word_for("next", 1), word_for("previous", -1))

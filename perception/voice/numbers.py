@@ -63,29 +63,22 @@ def _listed(numbers: Sequence[int]) -> Rule:
 
 @lru_cache(8)
 def _whole(high: float) -> Rule:
-    """Return the rule of 0 to 99, 999 or 999 999, whichever holds `high`."""
-    below_hundred = either(*(word_for(said(one), one) for one in range(100)))
-    if high < 100:
-        return below_hundred
-    some = either(*(word_for(said(one), one) for one in range(1, 100)))
+    """Return the rule of 0 to `high`, as people set them: tens from 100 on, and hundreds from 1000 on."""
+    below = either(*(word_for(said(one), one) for one in range(100)))
+    tens = either(*(word_for(said(one), one) for one in range(10, 100, 10)))
+    digit = either(*(word_for(UNITS[one], one) for one in range(1, 10)))
     hundreds = Means(
-        seq(
-            either(*(word_for(UNITS[one], one) for one in range(1, 10))),
-            "hundred",
-            maybe(seq(maybe("and"), some), 0),
-        ),
-        lambda count, rest: 100 * count + rest,
+        seq(digit, "hundred", maybe(seq(maybe("and"), tens), 0)), lambda count, rest: 100 * count + rest
     )
-    below_thousand = either(below_hundred, hundreds)
     if high < THOUSANDS_FROM:
-        return below_thousand
-    most = int(min(high, 999_999)) // 1000
-    count = _listed(range(1, most + 1)) if most < LISTED_MOST else either(some, hundreds)
+        return either(below, hundreds)
+    full = Means(seq(digit, "hundred"), lambda count: 100 * count)
+    most = min(LISTED_MOST - 1, int(min(high, 999_999)) // 1000)
     thousands = Means(
-        seq(count, "thousand", maybe(either(hundreds, seq(maybe("and"), some)), 0)),
+        seq(either(*(word_for(said(one), one) for one in range(1, most + 1))), "thousand", maybe(full, 0)),
         lambda count, rest: 1000 * count + rest,
     )
-    return either(below_thousand, thousands)
+    return either(below, hundreds, thousands)
 
 
 def _listed_decimals(low: float, high: float) -> Rule:
