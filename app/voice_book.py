@@ -37,8 +37,8 @@ HARD = frozenset(
     ("aquarelle", "aquarell", "linocut", "klimt", "ghibli", "durer", "synthwave", "inked manga page")
 )
 """Wordings whose sounds nothing here knows; the looks that they mean have others."""
-SYNONYM_LEAST = 6
-"""Letters of a further wording: shorter ones ("plan", "tile") sound like too much else."""
+LEAST_LETTERS = 5
+"""Of a wording of one word: "ink" and "clay" sound like too much else; "manga ink drawing" does not."""
 ANY_WORDS = Vocabulary(
     looks=tuple(
         Look(name.replace(" ", "_"), name, name)
@@ -96,13 +96,17 @@ def book_of(settings: Settings, registry: Registry, vocabulary: Vocabulary) -> B
 def _looks(words: Vocabulary) -> Iterator[Wording]:
     for look in words.looks:
         for wording in dict.fromkeys((look.prompt, *look.words)):
-            if wording not in HARD:
+            if _can_be_told_apart(wording):
                 yield Wording(wording, look=look.id)
     plain = replace(words, synonyms={})
     for wording, means in words.synonyms.items():
         seen = read(means, plain)
-        if seen.look and len(wording) >= SYNONYM_LEAST and wording not in HARD:
+        if seen.look and " " in wording and wording not in HARD:
             yield Wording(wording, seen.look, seen.mood or None)
+
+
+def _can_be_told_apart(wording: str) -> bool:
+    return wording not in HARD and (" " in wording or len(wording) >= LEAST_LETTERS)
 
 
 def guards(settings: Settings, registry: Registry) -> set[str]:

@@ -34,7 +34,7 @@ class SteerConfig(BaseModel):
         0.5, ge=0.0, le=1.0, description="How sure a command must be to count; less than that does nothing."
     )
     end_ms: Annotated[float, Live()] = Field(
-        450.0, ge=200, le=2000, description="Silence after which what was said is taken for all of it."
+        350.0, ge=200, le=2000, description="Silence after which what was said is taken for all of it."
     )
     patience_s: Annotated[float, Live()] = Field(
         5.0, ge=1.0, le=30.0, description="How long after the wake phrase alone a command is waited for."

@@ -68,7 +68,7 @@ class Ear:
         if network is None:
             return None
         found = self._hear(network, samples, needs_wake)
-        if found is None or found.confidence >= SURE:
+        if found is None or confidence(found.heard) >= SURE:
             return found
         again = self._hear(network, cleaned(samples), needs_wake)
         return max(found, again, key=lambda one: one.confidence) if again is not None else found

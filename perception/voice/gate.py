@@ -23,6 +23,8 @@ BEFORE_S = 0.4
 """Sound before the button was pressed that counts."""
 AFTER_S = 0.4
 """And after it was let go."""
+EAGER_MS = 190.0
+"""After so much silence work on an utterance begins, so that it is done when it is sure to be over."""
 LONGEST_S = 10.0
 """No command is longer; a longer utterance is none."""
 _HELD = round((LONGEST_S + 2.0) * SPEECH_RATE_HZ / WINDOW)
@@ -36,6 +38,10 @@ class Utterance:
     begin_s: float
     end_s: float
     captured_ns: int
+    is_over: bool = True
+    """Whether it is; else it probably is, and nothing but silence may follow."""
+    was_told: bool = False
+    """Whether the one told before was this one, but for the silence after it."""
 
 
 class Gate:
@@ -46,7 +52,8 @@ class Gate:
         self._ends = Endpointer()
         self._windows: deque[Window] = deque(maxlen=_HELD)
         self._before: deque[Window] = deque(maxlen=_count(BEFORE_S))
-        self._made = 0
+        self._made = self._first = 0
+        self._is_told = False
         self._is_open = False
         self._closing = 0
         self.mode: Mode = "off"
@@ -60,7 +67,7 @@ class Gate:
             self._shut()
             self._closing = 0
         self.mode, self.is_held = mode, is_held
-        self._ends.rules = EndRules(end_ms=end_ms, eager_ms=min(350.0, end_ms), max_s=LONGEST_S)
+        self._ends.rules = EndRules(end_ms=end_ms, eager_ms=min(EAGER_MS, end_ms), max_s=LONGEST_S)
 
     def reset(self) -> None:
         """Forget the stream."""
@@ -69,7 +76,7 @@ class Gate:
         self._closing = 0
 
     def take(self, window: Window) -> Iterator[Utterance]:
-        """Yield the utterances that end with this window."""
+        """Yield the utterances that end with this window, or probably do."""
         if window.is_first:
             self._shut()
             self._before.clear()
@@ -97,8 +104,11 @@ class Gate:
         for mark in self._ends.take(self._vad.probability(window.samples), loudness_db(window.samples)):
             if mark.turn is Turn.START:
                 self._first = mark.window
+            elif mark.turn is Turn.EAGER_END:
+                yield self._utterance(mark.window + 1, is_over=False)
             elif mark.turn is Turn.END and not mark.is_cut:
                 yield self._utterance(mark.window)
+            self._is_told = mark.turn is Turn.EAGER_END
 
     def _close(self) -> Iterator[Utterance]:
         """End what is being said, since the button was let go."""
@@ -107,11 +117,12 @@ class Gate:
                 yield self._utterance(mark.window)
             self._shut()
 
-    def _utterance(self, end: int) -> Utterance:
+    def _utterance(self, end: int, *, is_over: bool = True) -> Utterance:
         begin = max(self._first - self._made, -len(self._windows))
         windows = list(self._windows)[begin : (end - self._made) or None]
         samples = np.concatenate([one.samples for one in windows])
-        return Utterance(samples, windows[0].begin_s, windows[-1].end_s, self._windows[-1].captured_ns)
+        newest_ns = self._windows[-1].captured_ns
+        return Utterance(samples, windows[0].begin_s, windows[-1].end_s, newest_ns, is_over, self._is_told)
 
     def _shut(self) -> None:
         self._is_open = False
@@ -119,6 +130,7 @@ class Gate:
         self._vad.reset()
         self._windows.clear()
         self._made = self._first = 0
+        self._is_told = False
 
 
 def _count(time_s: float) -> int:

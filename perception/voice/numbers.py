@@ -15,7 +15,8 @@ UNITS = tuple(_UNITS.split())
 TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 LISTED_MOST = 100
 """A range of no more whole numbers is said number by number, so that only those are heard."""
-THOUSANDS_FROM = 1000
+FIVES_FROM, THOUSANDS_FROM = 20, 1000
+SEEDS_FROM = 1_000_000
 DECIMALS_BELOW = 100
 """What may be larger is said in whole numbers from here on."""
 
@@ -39,7 +40,9 @@ def said(number: int) -> str:
 def number(low: float, high: float, *, is_whole: bool, multiple_of: float | None = None) -> Rule:
     """Return the rule of the numbers from `low` to `high`; its meaning is an int or a float.
 
-    Decimals have one or two places; shares (0 to 1) are said in percent as well. Of a range with large
+    Of few numbers each can be said, of many only those that people set: from 20 on fives, from 100 on
+    tens, from 1000 on hundreds. Numbers that have no range, such as a seed's, are said one by one up to
+    99. Decimals have one place, shares (0 to 1) are said in percent as well. Of a range with large
     numbers some that are said may lie outside: who takes the number refuses it.
     """
     if multiple_of is not None and is_whole:
@@ -47,8 +50,9 @@ def number(low: float, high: float, *, is_whole: bool, multiple_of: float | None
         return _listed(range(first, int(high) + 1, int(multiple_of)))
     if is_whole:
         if high - low < LISTED_MOST:
-            return _listed(range(int(low), int(high) + 1))
-        return _whole(high)
+            every = range(int(low), int(high) + 1)
+            return _listed([one for one in every if _is_said(one) or one == high])
+        return _whole(high, is_coarse=high < SEEDS_FROM)
     return _decimal(low, high)
 
 
@@ -61,10 +65,14 @@ def _listed(numbers: Sequence[int]) -> Rule:
     return either(*rules)
 
 
+def _is_said(one: int) -> bool:
+    return one <= FIVES_FROM or one % 5 == 0
+
+
 @lru_cache(8)
-def _whole(high: float) -> Rule:
-    """Return the rule of 0 to `high`, as people set them: tens from 100 on, and hundreds from 1000 on."""
-    below = either(*(word_for(said(one), one) for one in range(100)))
+def _whole(high: float, *, is_coarse: bool) -> Rule:
+    """Return the rule of 0 to `high`; coarse: from 20 on in fives."""
+    below = either(*(word_for(said(one), one) for one in range(100) if not is_coarse or _is_said(one)))
     tens = either(*(word_for(said(one), one) for one in range(10, 100, 10)))
     digit = either(*(word_for(UNITS[one], one) for one in range(1, 10)))
     hundreds = Means(
@@ -86,6 +94,8 @@ def _listed_decimals(low: float, high: float) -> Rule:
     rules: list[Rule] = []
     for count in range(-(-round(low * 1000) // 10), int(high * 100) + 1):
         whole, tenth, hundredth = count // 100, count // 10 % 10, count % 10
+        if hundredth and count > 10:
+            continue
         if not (tenth or hundredth):
             rules.append(word_for(said(whole), float(whole)))
         digits = f"point {UNITS[tenth]}" + (f" {UNITS[hundredth]}" if hundredth else "")
@@ -97,18 +107,15 @@ def _listed_decimals(low: float, high: float) -> Rule:
 
 def _decimal(low: float, high: float) -> Rule:
     digit = either(*(word_for(UNITS[one], one) for one in range(10)))
-    places = Means(
-        seq("point", digit, maybe(digit, None)),
-        lambda tenth, hundredth: tenth / 10 if hundredth is None else (10 * tenth + hundredth) / 100,
-    )
+    places = Means(seq("point", digit), lambda tenth: tenth / 10)
     if high >= DECIMALS_BELOW:
-        return Means(_whole(high), float)
+        return Means(_whole(high, is_coarse=True), float)
     if low > 0 or high != int(high):
         return _listed_decimals(low, high)
     last = int(high)
-    wholes = [one for one in range(last + 1) if low <= one <= high]
+    wholes = [one for one in range(last + 1) if low <= one <= high and _is_said(one)]
     rules: list[Rule] = [word_for(said(one), float(one)) for one in wholes]
-    begun = [one for one in range(last + 1) if one < high and one + 1 > low]
+    begun = [one for one in range(last + 1) if one < min(high, FIVES_FROM) and one + 1 > low]
     rules.append(
         Means(
             seq(either(*(word_for(said(one), one) for one in begun)), places),
@@ -118,7 +125,7 @@ def _decimal(low: float, high: float) -> Rule:
     if low < 1:
         rules.append(Means(places, lambda part: part))
     if high <= 1:
-        shares = [one for one in range(1, 101) if low <= one / 100 <= high]
+        shares = [one for one in range(5, 101, 5) if low <= one / 100 <= high]
         share = either(*(word_for(said(one), one / 100) for one in shares if one < 100))
         full = [word_for("one hundred", 1.0), word_for("a hundred", 1.0)] if high == 1 else []
         rules.append(seq(either(share, *full), "percent"))

@@ -42,6 +42,8 @@ class SteerStage:
         self._ctx = StageContext()
         self._intake = Intake()
         self._gate = Gate(vad or LoudnessVad())
+        self._found: Understood | None = None
+        """What the newest utterance was taken for, perhaps before it was sure to be over."""
         self._awake_until_s = float("-inf")
 
     def open(self, ctx: StageContext) -> None:
@@ -105,20 +107,19 @@ class SteerStage:
         self._gate.configure(config.mode, config.talk, config.end_ms)
 
     def _understood(self, ear: Ear, said: Utterance) -> Iterator[Command]:
-        if self._config.mode == "push_to_talk":
-            found = ear.understand(said.samples)
-            sure = self._is_sure(found)
-            yield _command("understood" if sure else "not_understood", found, said)
+        needs_wake = self._config.mode == "wake"
+        if not said.was_told:
+            self._found = ear.understand(said.samples, needs_wake=needs_wake)
+        if not said.is_over:
             return
-        found = ear.understand(said.samples, needs_wake=True)
-        if self._is_sure(found):
+        found = self._found
+        if not needs_wake:
+            yield _command("understood" if self._is_sure(found) else "not_understood", found, said)
+        elif self._is_sure(found):
             assert found is not None
-            if found.wish is None:
-                self._awake_until_s = said.end_s + self._config.patience_s
-                yield _command("listening", found, said)
-            else:
-                self._awake_until_s = float("-inf")
-                yield _command("understood", found, said)
+            is_alone = found.wish is None
+            self._awake_until_s = said.end_s + self._config.patience_s if is_alone else float("-inf")
+            yield _command("listening" if is_alone else "understood", found, said)
         elif said.begin_s <= self._awake_until_s:
             found = ear.understand(said.samples)
             sure = self._is_sure(found)
