@@ -37,7 +37,7 @@ HARD = frozenset(
     ("aquarelle", "aquarell", "linocut", "klimt", "ghibli", "durer", "synthwave", "inked manga page")
 )
 """Wordings whose sounds nothing here knows; the looks that they mean have others."""
-LEAST_LETTERS = 5
+LEAST_LETTERS = 6
 """Of a wording of one word: "ink" and "clay" sound like too much else; "manga ink drawing" does not."""
 ANY_WORDS = Vocabulary(
     looks=tuple(

@@ -54,9 +54,10 @@ def cmu() -> dict[str, list[str]]:
         name, *arpa = line.split()
         word = name.partition("(")[0]
         is_stressed = sum(one in VOWELS for one in arpa) == 1 and word not in ("the", "a", "an")
-        found.setdefault(word, []).append(
-            " ".join("ʌ" if one == "AH" and is_stressed else IPA[one] for one in arpa)
-        )
+        ways = found.setdefault(word, [])
+        ways.append(" ".join("ʌ" if one == "AH" and is_stressed else IPA[one] for one in arpa))
+        if arpa[0] == "AH" and not is_stressed and len(arpa) > 1:
+            ways.append(" ".join(["ʌ", *(IPA[one] for one in arpa[1:])]))  # "undo", "until"
     return found
 
 

@@ -41,6 +41,6 @@ class SteerConfig(BaseModel):
     )
     presets: dict[str, dict[str, Any]] = Field(
         default_factory=dict,
-        description='Settings by a name that can be said, "use the preset carnival": a table for each.',
+        description='Settings by a name that can be said, "switch to carnival": a table for each.',
         json_schema_extra={"hidden": True},
     )

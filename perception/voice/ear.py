@@ -23,14 +23,14 @@ from .pronounce import spoken
 from .rules import Rule, Words, maybe, seq
 from .wishes import Wish
 
-BIAS, SUMMONED = 6.0, 8.0
+BIAS, SUMMONED = 7.5, 8.5
 """Log odds of a sentence that is behind by nothing: as it is, and after the wake phrase, which other speech
 hardly has."""
-BEHIND, WORST, SHORT = 2.1, 0.6, 0.25
+BEHIND, WORST, SHORT = 2.6, 0.6, 0.2
 """What is taken away for each nat a phone, on the whole and in the worst word, and for each phone that a
 sentence has less than `ENOUGH`."""
 ENOUGH = 12
-SURE = 0.9
+SURE = 0.7
 """What is less sure is heard a second time, with its noise turned down."""
 
 

@@ -101,7 +101,7 @@ class _Maker:
         )
 
     def _colours(self) -> Rule | None:
-        """Say, for instance, "make it very dark", "make it plain"."""
+        """Say, for instance, "make it very dark", "take the color away"."""
         sentences: list[Rule] = []
         if self._moods is not None:
             sentences.append(seq(self._how, self._moods))
@@ -114,7 +114,7 @@ class _Maker:
                 seq("make it", maybe("look"), either(*sentences)),
                 lambda how, mood: _painted(how, NOTHING, mood),
             ),
-            word_for("make it plain", Paint(mood="", strength="")),
+            word_for("take the color away", Paint(mood="", strength="")),
         )
 
     def _numbers(self, fields: Sequence[Field]) -> Rule | None:
@@ -177,9 +177,9 @@ class _Maker:
         return either(*sentences) if sentences else None
 
     def _presets(self) -> Rule | None:
-        """Say, for instance, "use the preset carnival"."""
+        """Say, for instance, "switch to carnival"."""
         names = self._phrases((name, name) for name in self._book.presets)
-        return Means(seq("use", maybe("the"), "preset", names), Preset) if names is not None else None
+        return Means(seq("switch to", names), Preset) if names is not None else None
 
     # Wordings into words of the dictionary.
 

@@ -15,7 +15,7 @@ UNITS = tuple(_UNITS.split())
 TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 LISTED_MOST = 100
 """A range of no more whole numbers is said number by number, so that only those are heard."""
-FIVES_FROM, THOUSANDS_FROM = 20, 1000
+FIVES_FROM, THOUSANDS_FROM = 12, 1000
 SEEDS_FROM = 1_000_000
 DECIMALS_BELOW = 100
 """What may be larger is said in whole numbers from here on."""
@@ -40,10 +40,11 @@ def said(number: int) -> str:
 def number(low: float, high: float, *, is_whole: bool, multiple_of: float | None = None) -> Rule:
     """Return the rule of the numbers from `low` to `high`; its meaning is an int or a float.
 
-    Of few numbers each can be said, of many only those that people set: from 20 on fives, from 100 on
-    tens, from 1000 on hundreds. Numbers that have no range, such as a seed's, are said one by one up to
-    99. Decimals have one place, shares (0 to 1) are said in percent as well. Of a range with large
-    numbers some that are said may lie outside: who takes the number refuses it.
+    Of few numbers each can be said, of many only those that people set: from 12 on fives ("thirteen"
+    sounds like "thirty"), from 100 on tens, from 1000 on hundreds. Numbers that have no range, such as a
+    seed's, are said one by one up to 99. Decimals have one place, shares (0 to 1) are said in percent as
+    well. Of a range with large numbers some that are said may lie outside: who takes the number refuses
+    it.
     """
     if multiple_of is not None and is_whole:
         first = -(-int(low) // int(multiple_of)) * int(multiple_of)
@@ -71,7 +72,7 @@ def _is_said(one: int) -> bool:
 
 @lru_cache(8)
 def _whole(high: float, *, is_coarse: bool) -> Rule:
-    """Return the rule of 0 to `high`; coarse: from 20 on in fives."""
+    """Return the rule of 0 to `high`; coarse: from 12 on in fives."""
     below = either(*(word_for(said(one), one) for one in range(100) if not is_coarse or _is_said(one)))
     tens = either(*(word_for(said(one), one) for one in range(10, 100, 10)))
     digit = either(*(word_for(UNITS[one], one) for one in range(1, 10)))
@@ -94,7 +95,7 @@ def _listed_decimals(low: float, high: float) -> Rule:
     rules: list[Rule] = []
     for count in range(-(-round(low * 1000) // 10), int(high * 100) + 1):
         whole, tenth, hundredth = count // 100, count // 10 % 10, count % 10
-        if hundredth and count > 10:
+        if hundredth and not (low > 0 and count < 10):
             continue
         if not (tenth or hundredth):
             rules.append(word_for(said(whole), float(whole)))

@@ -27,6 +27,9 @@ FRAME_S = 0.02
 FLOOR = -6.0
 """No phone is less likely than this (nats): one that was swallowed must not cost a whole sentence."""
 
+BLANK_COST = 2.0
+"""Nats that a frame without a phone costs: in noise the network takes too much for nothing."""
+
 
 def is_here() -> bool:
     """Tell whether the package is installed. Imports nothing of it."""
@@ -64,6 +67,7 @@ class PhoneNet:
         scores = scores - np.logaddexp.reduce(scores, axis=1, keepdims=True)
         scores[:, self.blank] = np.logaddexp(scores[:, self.blank], scores[:, self._pause])
         scores[:, self._pause] = FLOOR
+        scores[:, self.blank] -= np.float32(BLANK_COST)
         return np.maximum(scores, np.float32(FLOOR))
 
     def sounds(self, word: str) -> tuple[Phones, ...]:
