@@ -289,7 +289,8 @@ def as_toml(read: Read) -> str:
             value = getattr(value, key)
         if isinstance(value, dict):
             for name, node in value.items():
-                inner = ", ".join(f"{k} = {_toml_value(v)}" for k, v in node.model_dump().items())
+                items = node if isinstance(node, dict) else node.model_dump()
+                inner = ", ".join(f"{k} = {_toml_value(v)}" for k, v in items.items())
                 lines.append(f"{path[-1]}.{name} = {{ {inner} }}  # {read.origin((*path, name))}")
             continue
         text = f"{path[-1]} = {_toml_value(value)}" if value is not None else f"# {path[-1]} is not set"

@@ -30,6 +30,7 @@ STAGES: Mapping[str, str] = {
     "cover": "perception.cover.stage:CoverStage",
     "hear": "perception.asr.stage:HearStage",
     "captions": "perception.overlay.captions:CaptionsStage",
+    "steer": "perception.voice.stage:SteerStage",
     "mirror": "pipelines.mirror:MirrorStage",
 }
 

@@ -31,6 +31,7 @@ from .sounding import SWITCH, Sounding, SoundRules, is_switch
 from .states import State, moved
 from .taps import Taps
 from .telling import Telling
+from .voice import VoiceSteering
 from .wiring import Wiring
 
 if TYPE_CHECKING:
@@ -67,6 +68,9 @@ class Session:
         self.links = Links(session_id[:6], clock, self._follow)
         self.peers = Peers(self, make_peer)
         self.sounding = Sounding(wiring, sound, clock=clock, tell=self.outbox.put)
+        self.voice = VoiceSteering(
+            wiring, configure=self.configure, current=self.settings, tell=self.outbox.put
+        )
         self.closed = asyncio.Event()
         self.owner = self.visitor = ""
         """Whose it is: see visitors.py."""
@@ -144,7 +148,7 @@ class Session:
             if self.state is not State.OPENING:
                 return
             self._move(State.LIVE)
-            self._telling = Telling(self.wiring.tellings(), self.outbox.put, self._clock)
+            self._telling = Telling(self.wiring.tellings(), self.voice.take, self._clock)
             self.outbox.put(events.ready(self.wiring.engine()))
             self.start_source()
 
@@ -229,11 +233,13 @@ class Session:
             self.sounding.put(chunk)
 
     def hear(self, message: Mapping[str, Any]) -> None:
-        """Take a message of the client's (on the loop): a ping, or settings."""
+        """Take a message of the client's (on the loop): a ping, settings, or "undo"."""
         self._patience.heard_ns = self._clock.now_ns()
         self._patience.speaks = True
         if message.get("type") == "settings" and isinstance(message.get("settings"), dict):
             self.configure(message["settings"])
+        elif message.get("type") == "undo":
+            self.voice.undo()
 
     def _follow(self, held: Held, state: str) -> None:
         """Take note of a link's state (on the loop)."""

@@ -15,7 +15,7 @@ import numpy as np
 from realtime.core.frame import AudioChunk, Frame, Result, Stamp
 
 View = Literal["painted", "original", "both"]
-RECORDED = ("notice", "error", "result", "seen", "motion", "heard")
+RECORDED = ("notice", "error", "result", "seen", "motion", "heard", "command")
 """Types of a session's events that belong into its record."""
 FINAL = "end"
 """Of what is said, the turn that belongs there: the final words."""

@@ -10,12 +10,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from perception.voice.book import Book
 from realtime.core.channel import Channel, Drop
 from realtime.core.clock import Clock
 from realtime.core.errors import ConfigError, SessionError, StageError, VitascopeError
@@ -26,10 +27,12 @@ from realtime.core.metrics import StageSnapshot
 from realtime.core.nodes import SOURCE as SOURCE_PREFIX
 from realtime.core.nodes import Node
 from realtime.core.stage import StageContext
+from ui.port import Vocabulary
 
 from .registry import Registry
 from .settings import Settings
 from .steering import Steering
+from .voice_book import book_of, guards, vocabulary_of
 
 PICTURES, SOUND = "video", "sound"
 """The sources that a node can read."""
@@ -116,7 +119,8 @@ class Wiring:
     ) -> None:
         graph = settings.graph
         self._lanes = house.lanes
-        self._ctx = ctx
+        self._settings, self._registry = settings, registry
+        self._ctx = replace(ctx, book=self.book)
         self._name = graph.output
         self._inputs = {name: node.input for name, node in graph.nodes.items()}
         self._watches = {name: node.watches for name, node in graph.nodes.items()}
@@ -225,6 +229,18 @@ class Wiring:
     def settings(self) -> dict[str, Any]:
         """Return the current values: of the main stage by name, of the others by node and name."""
         return self._steering.values()
+
+    def book(self) -> Book:
+        """Return what may be said to change the settings."""
+        return book_of(self._settings, self._registry, self.vocabulary())
+
+    def vocabulary(self) -> Vocabulary:
+        """Return the words that may be said to the painter."""
+        return vocabulary_of(self._settings, self._registry)
+
+    def guards(self) -> set[str]:
+        """Return the names of the settings that no voice may change."""
+        return guards(self._settings, self._registry)
 
     def size_px(self) -> int | None:
         """Return the side of the square pictures that come out; None when they may have any size.

@@ -29,7 +29,7 @@ def shown(value: Any) -> str:
     if isinstance(value, Enum):
         value = value.value
     if isinstance(value, dict):
-        return ", ".join(value)
+        return ", ".join(value) or "none"
     if value is None:
         return "not set"
     return json.dumps(value, default=str, ensure_ascii=False)

@@ -72,11 +72,18 @@ def build(port: StudioPort) -> gr.Blocks:
             with gr.Column(elem_id="vs-stage"):
                 source = panels.source_chooser()
                 doing = "repainted" if "prompt" in port.schema().model_fields else "watched"
-                live = panels.live_view(port.engine(), doing, writes=port.writes(), hears=port.hears())
+                live = panels.live_view(
+                    port.engine(), doing, writes=port.writes(), hears=port.hears(), voice=voice_node(port)
+                )
             with gr.Column(elem_id="vs-console"):
                 _Console(port, live)
         source.change(None, source, js="(kind) => window.vitascope?.choose(kind)", **_DIRECT)
     return page
+
+
+def voice_node(port: StudioPort) -> str:
+    """Return the node that hears commands; "" where there is none."""
+    return next((fold.node for fold in port.folds() if "talk" in fold.schema.model_fields), "")
 
 
 class _Console:
@@ -94,13 +101,13 @@ class _Console:
             self._said = gr.HTML("", apply_default_css=False, elem_id="vs-said")
         self._components: dict[str, gr.components.Component] = {}
         self._knobs: dict[str, Knob] = described
-        shown = [described[name] for name in MAIN_KNOBS if name in described]
-        rest = [knob for knob in described.values() if knob not in shown]
+        at_once = [described[name] for name in MAIN_KNOBS if name in described]
+        rest = [knob for knob in described.values() if knob not in at_once]
         with gr.Group(elem_id="vs-knobs"):
-            for knob in shown:
+            for knob in at_once:
                 self._lay_out_knob(knob)
         if rest:
-            is_all_there_is = not shown and prompt is None
+            is_all_there_is = not at_once and prompt is None
             title = "Settings" if is_all_there_is else "More settings"
             with gr.Accordion(title, open=is_all_there_is, elem_id="vs-more"):
                 self._lay_out_groups(rest)
@@ -114,6 +121,8 @@ class _Console:
         if prompt is not None:
             self._wire_prompt()
             typed.append(self._prompt)
+        shown = [] if prompt is None else self._views
+        live.steered(self._follow, None, [*shown, *self._components.values()], **_DIRECT)
         live.submit(self._begin, [live, *self._components.values(), *typed], self._said, **_DIRECT)
 
     def _lay_out_prompt(self, knob: Knob) -> None:
@@ -241,6 +250,18 @@ class _Console:
             return self._apply(session_id, {name: value}) if value is not None else ""
 
         return turned
+
+    def _follow(self, event: gr.EventData) -> list[Any]:
+        """Show what was changed by voice; it is set already, so nothing is applied."""
+        changes: Mapping[str, Any] = event.changes
+        rest = [
+            gr.update(value=changes[name]) if name in changes else gr.update() for name in self._components
+        ]
+        if not hasattr(self, "_prompt"):
+            return rest
+        if "prompt" not in changes:
+            return [*(gr.update() for _ in self._views), *rest]
+        return [*self._show("", str(changes["prompt"])), *rest]
 
     def _show(self, session_id: str, prompt: str) -> list[Any]:
         """Apply `prompt` and return a value for each of `_views`."""

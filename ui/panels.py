@@ -16,8 +16,8 @@ from .words import Reading
 ASSETS = Path(__file__).parent / "assets"
 SCRIPTS = (
     "trouble.js", "api.js", "queue.js", "pace.js", "picture_in.js", "picture_out.js", "opus.js", "wire.js",
-    "rtc.js", "link.js", "gauge.js", "screen.js", "seen.js", "moving.js", "heard.js", "sound.js", "live.js",
-    "hands.js",
+    "rtc.js", "link.js", "gauge.js", "screen.js", "seen.js", "moving.js", "heard.js", "spoken.js", "sound.js",
+    "live.js", "hands.js",
 )  # fmt: skip
 """Joined in this order into one function: later ones use the names of earlier ones."""
 STYLES = ("live.css", "console.css")
@@ -42,13 +42,16 @@ def masthead() -> gr.HTML:
     )
 
 
-def live_view(engine: EngineBadge, doing: str, *, writes: bool = False, hears: bool = False) -> gr.HTML:
+def live_view(
+    engine: EngineBadge, doing: str, *, writes: bool = False, hears: bool = False, voice: str = ""
+) -> gr.HTML:
     """Make the live view: `doing` is what becomes of pictures ("repainted"), `writes` whether it adds words,
-    `hears` whether somebody listens.
+    `hears` whether somebody listens, `voice` the node that hears commands, if there is one.
 
     Its value is the id of the running session, "" while there is none. The value is not part of the template,
     so that a change of it does not rebuild the <video>. It triggers "submit" when a session begins, and
-    "settled" when typing in the prompt has paused.
+    "settled" when typing in the prompt has paused, and "steered" when a command was heard that changed
+    something.
     """
     engine_json = json.dumps({"name": engine.name, "why": engine.why})
     facts = {
@@ -56,6 +59,7 @@ def live_view(engine: EngineBadge, doing: str, *, writes: bool = False, hears: b
         "DOING": json.dumps(doing),
         "WRITES": json.dumps(writes),
         "HEARS": json.dumps(hears),
+        "VOICE": json.dumps(voice),
     }
     return gr.HTML(
         value="",

@@ -29,13 +29,15 @@ and hears these events over the data channel "control" or the WebSocket, one JSO
     {"type": "recording", "on": bool, "name"}              a recording runs, or has ended
     {"type": "seen", "detector", "things": [{"id", "name", "score", "box", "velocity"}], ...}    what is where
     {"type": "heard", "turn", "utterance", "text", "tail", "begin_s", ...}    what is said; final at "end"
+    {"type": "command", "outcome", "text", "confidence", "changes"?, "refused"?, "undoes"?, "does"?}
     {"type": "motion", "camera", "speed", "camera_moves", "things_move", ...}    how the picture moves
     {"type": "result", "node", "what", "says", ...}        something began or ended: a person came in
     {"type": "notice", "message", "hint"?}                 worth a line under the picture
     {"type": "error", "message", "hint", "kind", "permanent"?: bool}    a card; over the picture if permanent
 
 It sends {"type": "ping", "sent_ms"} each second and hears {"type": "pong", "sent_ms"}; and it sends
-{"type": "settings", "settings": {"sound": bool}} when the person turns the loudspeaker on or off. Sound is a
+{"type": "settings", "settings": {"sound": bool}} when the person turns the loudspeaker on or off, likewise
+"talk" of the node that hears commands while its button is held, and {"type": "undo"}. Sound is a
 track of the same stream as the pictures, both ways.
 """
 

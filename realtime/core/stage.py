@@ -82,6 +82,8 @@ class StageContext:
     """Tell the person who watches what is going on ("building the engine, about 20 s")."""
     watched: Mapping[str, Callable[[], Any | None]] = field(default_factory=dict)
     """Nodes that this stage watches, by name: a call gives the newest value, or None before the first."""
+    book: Callable[[], Any] = lambda: None
+    """What may be said to steer this graph, for a stage that hears commands; None where nobody knows."""
     is_live: bool = False
     """Whether somebody watches: what takes long may be built while the session runs on something else."""
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Annotated, Any, Literal
 
 import uvicorn
@@ -139,6 +140,8 @@ class LoopbackSession:
         self.sound: Channel[AudioChunk] = Channel(f"{name}-sound", 10)
         self.is_loud = threading.Event()
         self.heard = threading.Event()
+        self.messages: SimpleQueue[dict[str, Any]] = SimpleQueue()
+        """What the page said, but for its pings."""
         self.peer = Peer(
             Ends(
                 name=name,
@@ -167,7 +170,9 @@ class LoopbackSession:
             self.sound.put(chunk)
 
     def _hear(self, message: dict[str, Any]) -> None:
-        if message["type"] == "settings":
+        if message["type"] != "ping":
+            self.messages.put(message)
+        if "sound" in message.get("settings", {}):
             (self.is_loud.set if message["settings"]["sound"] else self.is_loud.clear)()
 
     def _follow(self, state: str) -> None:

@@ -129,6 +129,22 @@ async function microphone() {
   }
 }
 
+// Tells the server that a command is being said, or that it is over; without a microphone it could hear none.
+async function talk(isHeld) {
+  if (isHeld && kind === "webrtc" && !sound.microphone) await microphone();
+  if (link && isHeld === spoken.isHeld) link.set({ [`${VOICE}.talk`]: isHeld });
+}
+
+function undo() {
+  const path = link && (link.shown || link.rtc || link.wire);
+  if (path) path.say({ type: "undo" });
+}
+
+// Lets the controls show what was changed by voice.
+function follow(changes) {
+  trigger("steered", { changes });
+}
+
 address.addEventListener("keydown", (event) => event.key === "Enter" && start());
 picker.addEventListener("change", () => {
   take(picker.files[0]);
@@ -153,9 +169,11 @@ view.frame.addEventListener("drop", (event) => {
 document.addEventListener("keydown", (event) => {
   const isTyping = event.target.closest && event.target.closest("input, textarea, select, [contenteditable]");
   if (isTyping || event.ctrlKey || event.metaKey || event.altKey || page.state !== "live") return;
+  if (event.key.toLowerCase() === "v" && !event.repeat) spoken.hold(true);
   const act = KEYS[event.key.toLowerCase()];
   if (act) act();
 });
+document.addEventListener("keyup", (event) => event.key.toLowerCase() === "v" && spoken.hold(false));
 window.addEventListener("pagehide", () => link && link.close());
 window.addEventListener("pageshow", (event) => event.persisted && link && fail(lostTrouble()));
 

@@ -26,6 +26,7 @@ const sound = new Sound(view);
 const seen = new Seen(root);
 const moving = new Moving(root);
 const heard = new Heard(root);
+const spoken = new Spoken(root, { talk, undo, follow });
 const gauge = new Gauge(root.querySelector(".vs-gauge"));
 const picker = root.querySelector(".vs-file");
 const address = root.querySelector(".vs-url");
@@ -64,6 +65,7 @@ function letGo() {
   seen.clear();
   moving.clear();
   heard.rest();
+  spoken.rest();
   page.stats = {};
   page.path = "";
   page.session = props.value = "";
@@ -153,6 +155,7 @@ function began(made) {
   if (kind !== "webrtc") view.mirror(false);
   sound.offer(kind);
   heard.begin(made.id, kind);
+  spoken.begin();
   trigger("submit"); // what was turned meanwhile is sent along
 }
 
@@ -174,6 +177,8 @@ function hear(event) {
     moving.show((page.motion = event));
   } else if (event.type === "heard") {
     heard.show((page.heard = event));
+  } else if (event.type === "command") {
+    spoken.show((page.command = event));
   } else if (event.type === "result") {
     seen.happened(event);
   } else if (event.type === "recording") {
