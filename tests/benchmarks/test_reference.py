@@ -61,7 +61,7 @@ def test_a_worker_that_ends_is_told_from_one_that_answers(command: list[str], tm
             reference.fault(2)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_model_that_the_worker_cannot_load_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ReferenceError, match="'load'"):
         Reference(tmp_path / "nothing", 64, [sys.executable, "-P", str(WORKER)])

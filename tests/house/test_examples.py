@@ -31,6 +31,7 @@ def test_the_stage_in_the_docs_is_the_one_that_runs() -> None:
     assert shown.strip() in (ROOT / "examples/own_stage.py").read_text()
 
 
+@pytest.mark.nightly
 def test_paint_a_picture_writes_a_sheet_of_all_looks(tmp_path: Path) -> None:
     from skimage.data import astronaut
 

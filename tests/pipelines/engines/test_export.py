@@ -26,8 +26,14 @@ def outputs_of(graph: Path | bytes, tensors) -> list[torch.Tensor]:
     return [torch.from_numpy(np.asarray(value)) for value in session.run(None, feeds)]
 
 
-@pytest.mark.slow  # tracing and conversion take 3 to 20 s
-@pytest.mark.parametrize("name", ["unet-attention", "encoder-kl", "decoder-tiny"])
+LONG = pytest.mark.nightly  # tracing and conversion take 10 to 20 s
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param("unet-attention", marks=LONG), pytest.param("encoder-kl", marks=LONG), "decoder-tiny"],
+)
 def test_untraced_sizes_give_the_numbers_of_torch(name, tmp_path):
     network = nets.network(name)
     graph = nets.export_once(network, nets.shapes(network), tmp_path)

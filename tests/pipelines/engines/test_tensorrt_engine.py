@@ -266,6 +266,7 @@ def test_an_engine_that_was_built_for_it_is_refitted_and_recorded_anew():
     assert made.fake.calls == ["launch", "replay", "replay", "replay"], "it was tried out once before"
 
 
+@pytest.mark.nightly
 def test_a_refit_that_fails_ends_in_a_build():
     made = bench(scaler(2.0), is_refittable=True)
     made.engine.run(x=torch.ones(1, 4))
@@ -276,6 +277,7 @@ def test_a_refit_that_fails_ends_in_a_build():
     assert any("could not be refitted and is built anew: a weight is missing" in s for s in made.said)
 
 
+@pytest.mark.nightly
 def test_after_a_failed_refit_and_a_failed_build_the_old_weights_are_loaded_again():
     made = bench(scaler(2.0), is_refittable=True)
     made.engine.run(x=torch.ones(1, 4))
@@ -287,6 +289,7 @@ def test_after_a_failed_refit_and_a_failed_build_the_old_weights_are_loaded_agai
     assert made.engine.run(x=torch.ones(1, 4))["y"].sum() == 8.0
 
 
+@pytest.mark.nightly
 def test_kernels_of_a_refitted_engine_are_kept_under_its_new_weights(tmp_path):
     made = bench(scaler(2.0), is_refittable=True, shelf=Shelf(tmp_path))
     made.engine.run(x=torch.ones(1, 4))
@@ -300,6 +303,7 @@ def test_kernels_of_a_refitted_engine_are_kept_under_its_new_weights(tmp_path):
     }
 
 
+@pytest.mark.nightly
 def test_a_refit_that_comes_out_wrong_is_noticed(monkeypatch):
     def drops(self, path, network):
         return ""
@@ -313,6 +317,7 @@ def test_a_refit_that_comes_out_wrong_is_noticed(monkeypatch):
     assert any("relative error 0.33" in sentence for sentence in made.said)
 
 
+@pytest.mark.nightly
 def test_new_weights_that_do_not_load_leave_the_old_ones():
     made = bench(scaler(2.0))
     made.engine.run(x=torch.ones(1, 4))
@@ -323,6 +328,7 @@ def test_new_weights_that_do_not_load_leave_the_old_ones():
     assert "double keeps its old weights: TensorRT could not load" in made.said[-1]
 
 
+@pytest.mark.nightly
 def test_a_fault_of_torch_while_weights_change_is_told_and_the_next_change_is_heard():
     made = bench(scaler(2.0))
     made.engine.run(x=torch.ones(1, 4))

@@ -34,9 +34,9 @@ def test_fp16_on_a_processor_is_refused(build):
         build(nets.doubler(), precision="fp16", device="cpu")
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @needs_compiler
-@pytest.mark.parametrize("precision", ["fp32", pytest.param("bf16", marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_it_keeps_the_promise_of_an_engine_in_each_precision(precision):
     network, said = nets.network("decoder-tiny"), []
     engine = torch_compile_engine.build(network, precision=precision, device="cpu", report=said.append)
