@@ -1,9 +1,9 @@
 """From the sound of an utterance to a command: the best sentence of the grammar, and how sure it is.
 
-Each utterance is heard twice, with its steady noise turned down and a little slower: the two mishear
-different things. A grammar makes a command of any speech, so the sentence is held against what the same
-sound would be without a grammar. How far it falls behind, on the whole and in its worst word, gives the
-confidence; the weights were fitted on voices and sentences that no benchmark uses
+Each utterance is heard with its steady noise turned down and, unless that is sure, a little slower: the two
+mishear different things. A grammar makes a command of any speech, so the sentence is held against what the
+same sound would be without a grammar. How far it falls behind, on the whole and in its worst word, gives
+the confidence; the weights were fitted on voices and sentences that no benchmark uses
 (benchmarks/_hear_voice.py says which).
 """
 
@@ -25,14 +25,15 @@ from .pronounce import spoken
 from .rules import Rule, Words, maybe, seq
 from .wishes import Wish
 
-BIAS, SUMMONED = 7.5, 8.5
-"""Log odds of a sentence that is behind by nothing: as it is, and after the wake phrase, which other speech
-hardly has."""
+BIAS, SUMMONED = 8.5, 8.5
+"""Log odds of a sentence that is behind by nothing: as it is, and after the wake phrase."""
 BEHIND, WORST, SHORT = 2.6, 0.6, 0.2
 """What is taken away for each nat a phone, on the whole and in the worst word, and for each phone that a
 sentence has less than `ENOUGH`."""
 ENOUGH = 12
 NEVER = -50.0
+SURE = 4.0
+"""Log odds from which once is enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +69,15 @@ class Ear:
         if network is None:
             return None
         bias = SUMMONED if needs_wake else BIAS
-        hearings = [self._net.scores(one) for one in (cleaned(samples), slowed(samples))]
+        hearings: list[Floats] = []
         found: dict[str, list[Heard | None]] = {}
-        for at, scores in enumerate(hearings):
-            heard = network.hear(scores, self._net.blank)
+        for at, change in enumerate((cleaned, slowed)):
+            hearings.append(self._net.scores(change(samples)))
+            heard = network.hear(hearings[-1], self._net.blank)
             if heard is not None:
-                found.setdefault(heard.text, [None] * len(hearings))[at] = heard
+                found.setdefault(heard.text, [None, None])[at] = heard
+                if odds(heard, bias) >= SURE:
+                    break
         sure = {text: self._confidence(text, heard, hearings, bias) for text, heard in found.items()}
         if not sure:
             return None
@@ -89,7 +93,7 @@ class Ear:
         """Return how likely a sentence was said, by all hearings; None in `heard`: another one was nearer."""
         alone: Network | None = None
         found = []
-        for one, scores in zip(heard, hearings, strict=True):
+        for one, scores in zip(heard, hearings, strict=False):
             if one is None:
                 alone = alone or Network(Words(tuple(text.split())), self._net.sounds)
                 one = alone.hear(scores, self._net.blank)
