@@ -304,6 +304,10 @@ def _recognisers(settings: Settings, registry: Registry) -> Iterator[Row]:
     found = silero_file() is not None
     says = "Silero (MIT)" if found else f"by loudness alone; {PACKAGE} is not installed"
     yield Row("Voice detector", found, says, f"{INSTALL}.")
+    from perception.voice import phones
+
+    says = f"{phones.PACKAGE} (Apache-2.0)" if phones.is_here() else f"{phones.PACKAGE} is not installed"
+    yield Row("Commands by voice", phones.is_here(), says, f"{phones.INSTALL}.")
 
 
 def _port(settings: Settings, registry: Registry) -> Iterator[Row]:

@@ -1,8 +1,8 @@
 """What is said in the benchmark of voice steering: commands drawn from the grammar, and speech that is none.
 
 The confidence was fitted on other voices (flite kal and awb, espeak-ng en-gb), other draws of the grammar and
-other sentences. Runs before, of these flite voices with other commands, led to a simpler grammar and to
-the second hearing; no number was fitted to them.
+other sentences. Runs before, with other draws and other voices of espeak-ng but these of flite, led to
+a simpler grammar and to the second hearing; the confidence was not fitted to them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from perception.voice.grammar import Grammar
 
 from ._hear_sets import ASTERISK, RATE_HZ, NotHere, decoded, synthesized
 
-VOICES = ("flite:slt", "flite:rms", "espeak-ng:en-us+m5", "espeak-ng:en-us+Andrea")
+VOICES = ("flite:slt", "flite:rms", "espeak-ng:en-us+max", "espeak-ng:en-us+anika")
 SHARES = {
     "looks": 30, "colours": 12, "numbers": 24, "shifts": 10, "steps": 2, "switches": 8, "choices": 6,
     "presets": 2, "acts": 6,

@@ -45,6 +45,12 @@ def cleaned(samples: Samples) -> Samples:
     return (out / np.maximum(weight, 1e-3))[WINDOW : WINDOW + len(samples)].astype(np.float32)
 
 
+def slowed(samples: Samples, speed: float = 0.93) -> Samples:
+    """Return samples at another speed, and so of another pitch; (n,) becomes about (n / speed,)."""
+    places = np.arange(int(len(samples) / speed)) * speed
+    return np.asarray(np.interp(places, np.arange(len(samples)), samples), np.float32)
+
+
 def _smooth(values: np.ndarray, count: int) -> np.ndarray:
     """Return the mean of `count` neighbours along the first axis; at the ends those that there are repeat."""
     padded = np.pad(values, ((count // 2 + 1, count // 2), (0, 0)), mode="edge")

@@ -67,9 +67,11 @@ class _Maker:
         yield "switches", self._switches([one for one in self._book.fields if one.kind == "switch"])
         yield "choices", self._choices([one for one in self._book.fields if one.kind == "choice"])
         yield "presets", self._presets()
+        plain = [word_for("take the color away", Paint(mood="", strength=""))] if self._moods else []
         yield (
             "acts",
             either(
+                *plain,
                 word_for("undo that", Undo()),
                 word_for("undo", Undo()),
                 word_for("start recording", Act("start_recording")),
@@ -101,7 +103,7 @@ class _Maker:
         )
 
     def _colours(self) -> Rule | None:
-        """Say, for instance, "make it very dark", "take the color away"."""
+        """Say, for instance, "make it very dark", "make it look warm"."""
         sentences: list[Rule] = []
         if self._moods is not None:
             sentences.append(seq(self._how, self._moods))
@@ -109,12 +111,9 @@ class _Maker:
             sentences.append(seq(word_for("", None), self._scenes))
         if not sentences:
             return None
-        return either(
-            Means(
-                seq("make it", maybe("look"), either(*sentences)),
-                lambda how, mood: _painted(how, NOTHING, mood),
-            ),
-            word_for("take the color away", Paint(mood="", strength="")),
+        return Means(
+            seq("make it", maybe("look"), either(*sentences)),
+            lambda how, mood: _painted(how, NOTHING, mood),
         )
 
     def _numbers(self, fields: Sequence[Field]) -> Rule | None:
@@ -161,7 +160,9 @@ class _Maker:
             return None
         way = either(word_for("on", True), word_for("off", False))
         verb = either("turn", "switch")
+        plainly = either(word_for("enable", True), word_for("disable", False))
         return either(
+            Means(seq(plainly, maybe("the"), names), lambda is_on, one: Put(one.name, is_on)),
             Means(seq(verb, way, maybe("the"), names), lambda is_on, one: Put(one.name, is_on)),
             Means(seq(verb, maybe("the"), names, way), lambda one, is_on: Put(one.name, is_on)),
         )

@@ -12,7 +12,6 @@ from perception.asr.intake import Samples
 from perception.voice.command import Command
 from perception.voice.config import SteerConfig
 from perception.voice.ear import Understood
-from perception.voice.network import Heard
 from perception.voice.stage import SteerStage
 from perception.voice.wishes import Undo
 from realtime.core.stage import StageContext
@@ -36,7 +35,7 @@ class Ear:
         if needs_wake and not text.startswith("wake"):
             sure = 0.0
         text = text.removeprefix("wake").strip() if needs_wake else text
-        return Understood(text, Undo() if text else None, sure, needs_wake, Heard((), 0.0))
+        return Understood(text, Undo() if text else None, sure, needs_wake)
 
 
 def stage(ear: Ear, **settings: Any) -> SteerStage:
