@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--commands", type=int, default=200, help="half of them in each mode")
     parser.add_argument("--noise-db", type=float, default=10.0, help="how far below the speech noise is")
     parser.add_argument("--other-minutes", type=float, default=10.0, help="of other speech, in each mode")
-    parser.add_argument("--command-seed", type=int, default=4711)
+    parser.add_argument("--command-seed", type=int, default=4712)
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from perception.voice.grammar import Grammar
 
 from ._hear_sets import ASTERISK, RATE_HZ, NotHere, decoded, synthesized
 
-VOICES = ("flite:slt", "flite:rms", "espeak-ng:en-us+max", "espeak-ng:en-us+anika")
+VOICES = ("flite:slt", "flite:rms", "espeak-ng:en-us+m3", "espeak-ng:en-us+f4")
 SHARES = {
     "looks": 30, "colours": 12, "numbers": 24, "shifts": 10, "steps": 2, "switches": 8, "choices": 6,
     "presets": 2, "acts": 6,

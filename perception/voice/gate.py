@@ -23,7 +23,7 @@ BEFORE_S = 0.4
 """Sound before the button was pressed that counts."""
 AFTER_S = 0.4
 """And after it was let go."""
-EAGER_MS = 190.0
+EAGER_MS = 130.0
 """After so much silence work on an utterance begins, so that it is done when it is sure to be over."""
 LONGEST_S = 10.0
 """No command is longer; a longer utterance is none."""
