@@ -9,13 +9,12 @@ from typing import Any
 from .book import Book, Field, Wording
 from .numbers import number
 from .pronounce import can_be_sounded_out, spoken
-from .rules import Means, Rule, either, jsgf, maybe, readings, seq, word_for
+from .rules import Means, Rule, either, maybe, readings, seq, word_for
 from .wishes import Act, Deafen, Paint, Preset, Put, Shift, Step, Undo, Wish
 
 SHARES = (("a little", 0.05), ("much", 0.25), ("a lot", 0.25))
 SHARE = 0.1
 """Of a number's range, that "more" adds."""
-COMMANDS = "command"
 NOTHING = Wording("")
 
 
@@ -34,10 +33,6 @@ class Grammar:
         """Return what a sentence means; None if it is none of the grammar's."""
         found = readings(self.rule, text.lower().split())
         return found[0] if len(found) == 1 else None
-
-    def jsgf(self) -> str:
-        """Return the grammar of commands for a decoder."""
-        return jsgf(COMMANDS, self.rule, {"change": self.rule})
 
 
 def grammar_of(book: Book, is_known: Callable[[str], bool] = can_be_sounded_out) -> Grammar:

@@ -1,4 +1,4 @@
-"""Sentences as a small algebra: one description gives decoder, parser, JSGF and random sentences.
+"""Sentences as a small algebra: one description gives decoder, parser and random sentences.
 
 A rule says which words may follow each other and what they mean. Since decoder and parser are made from the
 same rule, what the one can hear the other can read, and a test can ask whether each sentence means one thing.
@@ -6,7 +6,7 @@ same rule, what the one can hear the other can read, and a test can ask whether 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -27,9 +27,6 @@ class Words:
 
     def sample(self, random: Random) -> tuple[tuple[str, ...], Meanings]:
         return self.words, ()
-
-    def jsgf(self, named: Mapping[int, str]) -> str:
-        return " ".join(self.words) or "<NULL>"
 
     def parts(self) -> tuple[Rule, ...]:
         return ()
@@ -60,9 +57,6 @@ class Seq:
             words, means = words + some, means + meant
         return words, means
 
-    def jsgf(self, named: Mapping[int, str]) -> str:
-        return " ".join(_written(rule, named) for rule in self.rules)
-
     def parts(self) -> tuple[Rule, ...]:
         return self.rules
 
@@ -79,9 +73,6 @@ class Either:
 
     def sample(self, random: Random) -> tuple[tuple[str, ...], Meanings]:
         return random.choice(self.rules).sample(random)
-
-    def jsgf(self, named: Mapping[int, str]) -> str:
-        return "(" + " | ".join(_written(rule, named) for rule in self.rules) + ")"
 
     def parts(self) -> tuple[Rule, ...]:
         return self.rules
@@ -101,9 +92,6 @@ class Maybe:
     def sample(self, random: Random) -> tuple[tuple[str, ...], Meanings]:
         return self.rule.sample(random) if random.random() < 0.5 else ((), self.instead)
 
-    def jsgf(self, named: Mapping[int, str]) -> str:
-        return f"[{_written(self.rule, named)}]"
-
     def parts(self) -> tuple[Rule, ...]:
         return (self.rule,)
 
@@ -122,9 +110,6 @@ class Means:
     def sample(self, random: Random) -> tuple[tuple[str, ...], Meanings]:
         words, means = self.rule.sample(random)
         return words, (self.make(*means),)
-
-    def jsgf(self, named: Mapping[int, str]) -> str:
-        return _written(self.rule, named)
 
     def parts(self) -> tuple[Rule, ...]:
         return (self.rule,)
@@ -172,17 +157,3 @@ def vocabulary(rule: Rule) -> set[str]:
     if isinstance(rule, Words):
         return set(rule.words)
     return set().union(*(vocabulary(part) for part in rule.parts()))
-
-
-def jsgf(name: str, rule: Rule, shared: Mapping[str, Rule] | None = None) -> str:
-    """Write a JSGF grammar (W3C note of 5 June 2000) with the public rule `name`; `shared` get names."""
-    names = {id(one): title for title, one in (shared or {}).items()}
-    lines = ["#JSGF V1.0;", f"grammar {name};"]
-    for title, one in (shared or {}).items():
-        others = {key: other for key, other in names.items() if key != id(one)}
-        lines.append(f"<{title}> = {one.jsgf(others)};")
-    return "\n".join([*lines, f"public <{name}> = {_written(rule, names)};", ""])
-
-
-def _written(rule: Rule, named: Mapping[int, str]) -> str:
-    return f"<{named[id(rule)]}>" if id(rule) in named else rule.jsgf(named)
