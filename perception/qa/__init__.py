@@ -1,0 +1,1 @@
+"""Answer questions about a stream: what was seen and heard, from a memory that stays bounded."""
