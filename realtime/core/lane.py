@@ -30,9 +30,9 @@ Pair = tuple[Seat, Any]
 LOG_INTERVAL_S = 10.0
 """An error of one kind at one seat is logged at most this often."""
 STOP_TIMEOUT_S = 10.0
-NICENESS = {"see": 10, "hear": 10}
+NICENESS = {"see": 10, "hear": 10, "answer": 10}
 """Lanes whose work may be late: what `see` finds is carried on to the moment that it is used at, and words
-that come a little later are still read."""
+and answers that come a little later are still read."""
 
 
 class Lane:

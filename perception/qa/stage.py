@@ -1,0 +1,84 @@
+"""The stage that remembers, so that questions can be asked: pictures go to the engine, nothing comes out.
+
+Answers go to whoever asked, through the stage's desk; what other stages tell reaches the desk by the session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+from realtime.core.frame import Frame
+from realtime.core.stage import Emitted, StageContext, StageSpec
+
+from .base import Answer, QAEngine
+from .config import AnswerConfig
+from .desk import Desk
+
+Make = Callable[[AnswerConfig, StageContext], QAEngine[Any]]
+
+
+class AnswerStage:
+    """Hold the memory of a stream, and the desk that questions are asked at."""
+
+    spec: ClassVar[StageSpec] = StageSpec(
+        name="answer",
+        takes=Frame,
+        gives=Answer,
+        config=AnswerConfig,
+        lane="answer",
+        files=("model", "url", "keep"),
+        keeps_samples=False,
+        says="Remembers what was seen and heard, and answers questions about it.",
+    )
+
+    def __init__(self, make: Make | None = None) -> None:
+        """Take what makes the engine, or else the house's own."""
+        self._make = make
+        self._config = AnswerConfig()
+        self._rest_until_ns = 0
+        self.desk: Desk | None = None
+        """Where questions are asked; None until the stage is open."""
+
+    def engine_info(self) -> Any:
+        """Return what the page says of the engine."""
+        return _Badge(self.desk) if self.desk is not None else None
+
+    def open(self, ctx: StageContext) -> None:
+        """Make the engine.
+
+        Raises ModelError for a model that is not here, ConfigError for a server without an address.
+        """
+        if self.desk is not None:
+            return
+        from .choose import make_engine
+
+        self.desk = Desk((self._make or make_engine)(self._config, ctx), ctx.clock)
+
+    def configure(self, config: AnswerConfig) -> None:
+        self._config = config
+
+    def process(self, item: Frame | None) -> Sequence[Emitted]:
+        """Let the engine see a picture; one that looks at few is not shown more than it wants."""
+        if item is not None and self.desk is not None:
+            at_ns = item.stamp.captured_ns
+            if self._config.engine == "events" or at_ns >= self._rest_until_ns:
+                self._rest_until_ns = at_ns + round(self._config.every_s * 1e9)
+                self.desk.push(item)
+        return ()
+
+    def reset(self) -> None:
+        """Do nothing: what was seen stays remembered when a stream begins anew."""
+
+    def close(self) -> None:
+        desk, self.desk = self.desk, None
+        if desk is not None:
+            desk.close()
+
+
+class _Badge:
+    """What `Wiring.engine` reads."""
+
+    def __init__(self, desk: Desk) -> None:
+        card = desk.engine.card
+        self.name, self.why = card.name, card.says
