@@ -26,6 +26,8 @@ PAINT = {
     "red": (200, 30, 30), "blue": (30, 60, 190), "green": (30, 140, 50), "yellow": (235, 215, 40),
     "black": (18, 18, 18), "white": (245, 245, 245), "brown": (110, 65, 25), "orange": (240, 130, 30),
 }  # fmt: skip
+GHOSTS = 0.03
+"""Share of the tellings in which a thing is told of that is not there."""
 BACKGROUND = (120, 122, 118)
 
 
@@ -80,9 +82,15 @@ class Even:
 
 
 def play(
-    script: Script, memory: EventMemory, *, begin_ns: int = NS_PER_S, seed: int = 0, miss: float = 0.05
+    script: Script,
+    memory: EventMemory,
+    *,
+    begin_ns: int = NS_PER_S,
+    seed: int = 0,
+    miss: float = 0.05,
+    ghosts: Sequence[str] = (),
 ) -> int:
-    """Tell `memory` a scene; return its last moment."""
+    """Tell `memory` a scene; return its last moment. `ghosts` are labels told of though nothing is there."""
     random = np.random.default_rng(seed)
     speech = sorted(script.speech, key=lambda one: one.end_s)
     cuts = sorted(script.cuts_s)
@@ -98,6 +106,10 @@ def play(
             cuts.pop(0)
             happened = ({"what": "cut", "at_ns": at_ns, "says": "another scene"},)
         seen = [(k, one) for k, one in here if random.random() >= miss]
+        if ghosts and random.random() < GHOSTS:
+            where = random.uniform(0.2, 0.8, 2)
+            ghost = Stay(ghosts[int(random.integers(len(ghosts)))], 0, 1e9, where[0], where[1])
+            seen.append((1_000 + step, ghost))
         memory.note(scene_of(seen, time_s, stamp, random, happened).told(at_ns), at_ns)
         while speech and speech[0].end_s <= time_s:
             said = speech.pop(0)

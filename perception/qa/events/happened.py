@@ -72,7 +72,7 @@ def summary(asked: Asked, reading: Reading) -> Reply:
     if not reading.watched(ANY, span):
         return Reply(f"Nothing was told to me{span.says}: nobody watched then.", observed=False)
     kinds: tuple[Kind, ...] = ("thing", "moved", "heard", "cut", "motion", "zone", "command")
-    number = sum(reading.count(kind, span) for kind in kinds)
+    number = sum(reading.count(kind, span, limit=LINES + 1) for kind in kinds)
     if not number:
         return Reply(f"I saw and heard nothing that I can name{span.says}.", observed=False)
     if number <= LINES:
@@ -163,7 +163,8 @@ def moved(asked: Asked, reading: Reading) -> Reply:
         return Reply(f"{text} {ago(found[0].end_ns, now_ns)}.", found[:1], observed=False)
     last = found[0]
     name = a(named(last)) if subject.is_anything else f"the {subject.name}"
-    text = f"{name} moved {_way(last)}, {ago(last.end_ns, now_ns)}, for {long(last)}"
+    text = " ".join(f"{name} moved {_way(last)}".split())
+    text = f"{text}, {ago(last.end_ns, now_ns)}, for {long(last)}"
     number = len(found)
     several = (
         f"; I saw such a movement {times(number)}{' or more' if number == 4 else ''}" if number > 1 else ""

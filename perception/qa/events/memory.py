@@ -109,6 +109,19 @@ class EventMemory:
         found = self._store.rows("SELECT jpeg FROM pictures WHERE id = ?", (number,))
         return bytes(found[0][0]) if found else None
 
+    def picture_at(self, at_ns: int) -> int | None:
+        """Return the number of the kept picture nearest to a moment, at most two seconds from it."""
+        wall_ns = at_ns + self._offset_ns
+        found = self._store.rows(
+            "SELECT id FROM pictures WHERE at_ns BETWEEN ? AND ? ORDER BY abs(at_ns - ?) LIMIT 1",
+            (wall_ns - 2 * NS_PER_S, wall_ns + 2 * NS_PER_S, wall_ns),
+        )
+        return int(found[0][0]) if found else None
+
+    def knows(self, label: str) -> bool | None:
+        """Tell whether what sees can tell a label apart; None where that is not known. For `condition_of`."""
+        return Reading(self._store, self._newest).knows(label)
+
     def forget(self, begin_ns: int = 0, end_ns: int | None = None) -> int:
         """Delete what touches a span, in the file as well; a moment that is not there yet counts as now."""
         with self._lock:
@@ -158,6 +171,7 @@ class EventMemory:
             known_ns,
             writer.lasting(),
             writer.detector,
+            self._offset_ns,
             len(self._hidden),
             self._names,
         )

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from realtime.core.clock import NS_PER_S
 
 from .asked import Edge
-from .places import is_in
+from .conditions import covered_s, is_of, newest, swept, touches, where
 from .records import Kind, Record
 from .spans import Span
 from .store import Store
@@ -19,13 +19,8 @@ from .words import names_of
 EVER = Span()
 MOST_SWEPT = 5_000
 """Records that are gone through one by one to count a colour; of more the newest."""
-_PLACES = {
-    "left": ("left",),
-    "right": ("right",),
-    "top": ("at the top", "upper"),
-    "bottom": ("at the bottom", "lower"),
-}
-_PLACES["middle"] = ("in the middle",)
+ID_SLACK = 1_000
+"""So many records may be written between two that ended at about the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +33,8 @@ class Memory:
     """0: nothing came yet."""
     lasting: tuple[Record, ...] = ()
     detector: str = ""
+    offset_ns: int = 0
+    """What was added to the stream's own times."""
     era: int = 0
     """How often something was forgotten before."""
     names: frozenset[str] = field(default_factory=frozenset)
@@ -117,101 +114,107 @@ class Reading:
         limit: int = 8,
     ) -> list[Record]:
         """Return records of a kind that touch a span, the newest first, or the oldest."""
-        where, values = _where(kind, span, colour, place, edge, self.memory.last_id)
+        sought = Subject(tuple(one for one in labels if one is not None), colour, place)
+        condition, values = where(kind, span, colour, place, edge, self.memory.last_id)
         order = "t0_ns" if is_first else "t1_ns DESC"
         found = [
             one
             for one in self._lasting
-            if one.kind == kind
-            and (labels[0] is None or one.label in labels)
-            and _touches(one, span, edge)
-            and (not colour or one.colour == colour)
-            and (not place or is_in(one.box, place))
+            if one.kind == kind and is_of(one, sought) and touches(one, span, edge)
         ]
         if not is_first and len(found) >= limit:
-            return sorted(found, key=lambda one: -one.end_ns)[:limit]
+            return sorted(found, key=newest)[:limit]
         for label in labels:
             named = ("label = ? AND ", (label,)) if label is not None else ("", ())
-            sql = f"kind = ? AND {named[0]}{where} ORDER BY {order} LIMIT {limit}"
+            sql = f"kind = ? AND {named[0]}{condition} ORDER BY {order} LIMIT {limit}"
             found += self._store.records(sql, (kind, *named[1], *values))
-        found.sort(key=(lambda one: one.begin_ns) if is_first else (lambda one: -one.end_ns))
+        found.sort(key=(lambda one: one.begin_ns) if is_first else newest)
         return found[:limit]
 
     def visits(self, subject: Subject, span: Span = EVER, edge: Edge = "") -> int:
         """Return how many records of things touch a span."""
-        where, values = _where("thing", span, subject.colour, subject.place, edge, self.memory.last_id)
+        condition, values = where("thing", span, subject.colour, subject.place, edge, self.memory.last_id)
         total = len(
-            [
-                one
-                for one in self.lasting("thing")
-                if (not subject.labels or one.label in subject.labels)
-                and _touches(one, span, edge)
-                and (not subject.colour or one.colour == subject.colour)
-                and (not subject.place or is_in(one.box, subject.place))
-            ]
+            [one for one in self.lasting("thing") if is_of(one, subject) and touches(one, span, edge)]
         )
         for label in subject.labels or (None,):
             named = ("label = ? AND ", (label,)) if label is not None else ("", ())
-            sql = f"SELECT count(*) FROM events WHERE kind = 'thing' AND {named[0]}{where}"
+            sql = f"SELECT count(*) FROM events WHERE kind = 'thing' AND {named[0]}{condition}"
             total += self._store.rows(sql, (*named[1], *values))[0][0]
         return total
 
     def peak(self, subject: Subject, span: Span = EVER) -> tuple[int, Record | None]:
         """Return how many were there at the same time at most, and when that was."""
         if subject.colour or subject.place or len(subject.labels) != 1:
-            return _swept(self.things(subject, span, limit=MOST_SWEPT), span)
+            return swept(self._times(subject, span), span, self.things(subject, span, limit=1))
         label = subject.labels[0]
-        lasting = [one for one in self.lasting("count", label) if _touches(one, span, "")]
+        lasting = [one for one in self.lasting("count", label) if touches(one, span, "")]
         best = max(lasting, key=lambda one: one.number, default=None)
-        where, values = _where("count", span, "", "", "", self.memory.last_id)
+        condition, values = where("count", span, "", "", "", self.memory.last_id)
         most = self._store.rows(
-            f"SELECT max(number) FROM events WHERE kind = 'count' AND label = ? AND {where}", (label, *values)
+            f"SELECT max(number) FROM events WHERE kind = 'count' AND label = ? AND {condition}",
+            (label, *values),
         )[0][0]
         if most and (best is None or most > best.number):
             best = self._store.records(
-                f"kind = 'count' AND label = ? AND number = ? AND {where} ORDER BY t1_ns DESC LIMIT 1",
+                f"kind = 'count' AND label = ? AND number = ? AND {condition} ORDER BY t1_ns DESC LIMIT 1",
                 (label, most, *values),
             )[0]
         if best is None:  # too short for a stretch of its own
-            return _swept(self.things(subject, span), span)
+            return swept(self._times(subject, span), span, self.things(subject, span, limit=1))
         return best.number, best
 
     def total_s(self, subject: Subject, span: Span = EVER) -> float:
         """Return for how long at least one was there, in seconds."""
         if subject.colour or subject.place or len(subject.labels) != 1:
-            return _covered_s(self.things(subject, span, limit=MOST_SWEPT), span)
+            return covered_s(self._times(subject, span), span)
         label = subject.labels[0]
-        where, values = _where("count", span, "", "", "", self.memory.last_id)
+        condition, values = where("count", span, "", "", "", self.memory.last_id)
         total = self._store.rows(
             "SELECT sum(min(t1_ns, ?) - max(t0_ns, ?)) FROM events "
-            f"WHERE kind = 'count' AND label = ? AND {where}",
+            f"WHERE kind = 'count' AND label = ? AND {condition}",
             (span.end_ns, span.begin_ns, label, *values),
         )[0][0]
-        lasting = [one for one in self.lasting("count", label) if _touches(one, span, "")]
-        return (total or 0) / NS_PER_S + _covered_s(lasting, span)
+        lasting = [one for one in self.lasting("count", label) if touches(one, span, "")]
+        return (total or 0) / NS_PER_S + covered_s([(one.begin_ns, one.end_ns) for one in lasting], span)
+
+    def _times(self, subject: Subject, span: Span) -> list[tuple[int, int]]:
+        """Return when what is asked about was there, the newest `MOST_SWEPT` of it."""
+        found = [
+            (one.begin_ns, one.end_ns)
+            for one in self.lasting("thing")
+            if is_of(one, subject) and touches(one, span, "")
+        ]
+        condition, values = where("thing", span, subject.colour, subject.place, "", self.memory.last_id)
+        for label in subject.labels or (None,):
+            named = ("label = ? AND ", (label,)) if label is not None else ("", ())
+            sql = f"SELECT t0_ns, t1_ns FROM events WHERE kind = 'thing' AND {named[0]}{condition}"
+            found += self._store.rows(f"{sql} ORDER BY t1_ns DESC LIMIT {MOST_SWEPT}", (*named[1], *values))
+        return found
 
     def labels(self, span: Span = EVER) -> list[tuple[str, int, int]]:
         """Return each label that was seen, how often, and when it ended last; the newest first."""
-        where, values = _where("thing", span, "", "", "", self.memory.last_id)
+        condition, values = where("thing", span, "", "", "", self.memory.last_id)
         found = {
             label: (count, end_ns)
             for label, count, end_ns in self._store.rows(
                 "SELECT label, count(*), max(t1_ns) FROM events INDEXED BY events_end "
-                f"WHERE kind = 'thing' AND {where} GROUP BY label",
+                f"WHERE kind = 'thing' AND {condition} GROUP BY label",
                 values,
             )
         }
         for one in self.lasting("thing"):
-            if _touches(one, span, ""):
+            if touches(one, span, ""):
                 count, end_ns = found.get(one.label, (0, 0))
                 found[one.label] = count + 1, max(end_ns, one.end_ns)
         return sorted(((label, *said) for label, said in found.items()), key=lambda one: -one[2])
 
-    def count(self, kind: Kind, span: Span = EVER) -> int:
-        """Return how many records of a kind touch a span."""
-        where, values = _where(kind, span, "", "", "", self.memory.last_id)
-        here = [one for one in self.lasting(kind) if _touches(one, span, "")]
-        found = self._store.rows(f"SELECT count(*) FROM events WHERE kind = ? AND {where}", (kind, *values))
+    def count(self, kind: Kind, span: Span = EVER, limit: int = -1) -> int:
+        """Return how many records of a kind touch a span; no more than `limit` are counted."""
+        condition, values = where(kind, span, "", "", "", self.memory.last_id)
+        here = [one for one in self.lasting(kind) if touches(one, span, "")]
+        some = f"SELECT 1 FROM events WHERE kind = ? AND {condition} LIMIT {limit}"
+        found = self._store.rows(f"SELECT count(*) FROM ({some})", (kind, *values))
         return int(found[0][0]) + len(here)
 
     def search(
@@ -221,12 +224,33 @@ class Reading:
         sought = " ".join(f'"{word}"' for text in words for word in re.findall(r"\w+", text))
         if not sought:
             return []
-        among = f"AND kind IN ({', '.join('?' * len(kinds))})" if kinds else "AND kind NOT IN ('watched')"
-        return self._store.records(
-            "id IN (SELECT rowid FROM words WHERE words MATCH ? ORDER BY rowid DESC LIMIT 2000) "
-            f"AND id <= ? AND +t0_ns <= ? AND +t1_ns >= ? {among} ORDER BY id DESC LIMIT {limit}",
-            (sought, self.memory.last_id, span.end_ns, span.begin_ns, *kinds),
+        among = f"kind IN ({', '.join('?' * len(kinds))})" if kinds else "kind <> 'watched'"
+        low, high = self._ids(span)
+        rows = self._store.rows(
+            "SELECT events.id FROM words JOIN events ON events.id = words.rowid "
+            "WHERE words MATCH ? AND words.rowid BETWEEN ? AND ? AND +t0_ns <= ? AND +t1_ns >= ? "
+            f"AND {among} ORDER BY words.rowid DESC LIMIT {limit}",
+            (sought, low, high, span.end_ns, span.begin_ns, *kinds),
         )
+        ids = [which for (which,) in rows]
+        if not ids:
+            return []
+        return self._store.records(f"id IN ({', '.join('?' * len(ids))}) ORDER BY id DESC", ids)
+
+    def _ids(self, span: Span) -> tuple[int, int]:
+        """Return between which ids records of a span lie: about in the order in which they ended."""
+        low, high = 0, self.memory.last_id
+        if span.begin_ns > 0:
+            found = self._store.rows(
+                "SELECT id FROM events WHERE t1_ns >= ? ORDER BY t1_ns LIMIT 1", (span.begin_ns,)
+            )
+            low = found[0][0] - ID_SLACK if found else 0
+        if span.end_ns < self.now_ns:
+            found = self._store.rows(
+                "SELECT id FROM events WHERE t1_ns >= ? ORDER BY t1_ns LIMIT 1", (span.end_ns,)
+            )
+            high = min(high, found[0][0] + ID_SLACK) if found else high
+        return low, high
 
     def picture(self, record: Record) -> int | None:
         """Return the number of the kept picture that shows a record best: its end before its begin."""
@@ -236,57 +260,3 @@ class Reading:
             (record.begin_ns - margin_ns, record.end_ns + margin_ns, self.memory.last_picture),
         )
         return int(found[0][0]) if found else None
-
-
-def _where(
-    kind: Kind, span: Span, colour: str, place: str, edge: Edge, last_id: int
-) -> tuple[str, tuple[object, ...]]:
-    """Return a condition and its values; a plus keeps a column from choosing the index."""
-    parts = {
-        "": "+t0_ns <= ? AND t1_ns >= ?",
-        "moved": "+t0_ns <= ? AND t1_ns >= ?",
-        "appeared": "t0_ns <= ? AND t0_ns >= ?",
-        "left": "t1_ns <= ? AND t1_ns >= ?",
-    }
-    values: list[object] = [span.end_ns, span.begin_ns]
-    condition = f"{parts[edge]} AND +id <= ?"
-    values.append(last_id)
-    if colour:
-        condition += " AND colour = ?"
-        values.append(colour)
-    if place:
-        ways = _PLACES.get(place, (place,))
-        condition += f" AND ({' OR '.join(['instr(text, ?) > 0'] * len(ways))})"
-        values += ways
-    return condition, tuple(values)
-
-
-def _touches(record: Record, span: Span, edge: Edge) -> bool:
-    if edge == "appeared":
-        return span.begin_ns <= record.begin_ns <= span.end_ns
-    if edge == "left":
-        return False  # it is still there
-    return record.begin_ns <= span.end_ns and record.end_ns >= span.begin_ns
-
-
-def _swept(records: Sequence[Record], span: Span) -> tuple[int, Record | None]:
-    """Return how many of some records hold at the same time at most, and the last that made it so many."""
-    changes = [(max(one.begin_ns, span.begin_ns), 1, one) for one in records]
-    changes += [(one.end_ns, -1, one) for one in records]
-    number, most, best = 0, 0, None
-    for _, by, one in sorted(changes, key=lambda change: (change[0], change[1])):
-        number += by
-        if number > most:
-            most, best = number, one
-    return most, best
-
-
-def _covered_s(records: Iterable[Record], span: Span) -> float:
-    """Return how long at least one of some records holds."""
-    covered_ns, until_ns = 0, 0
-    for one in sorted(records, key=lambda record: record.begin_ns):
-        begin_ns, end_ns = max(one.begin_ns, span.begin_ns, until_ns), min(one.end_ns, span.end_ns)
-        if end_ns > begin_ns:
-            covered_ns += end_ns - begin_ns
-            until_ns = end_ns
-    return covered_ns / NS_PER_S

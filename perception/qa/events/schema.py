@@ -36,8 +36,9 @@ CREATE VIRTUAL TABLE words
 CREATE INDEX events_end ON events(kind, label, t1_ns, t0_ns, number);
 CREATE INDEX events_begin ON events(kind, label, t0_ns);
 CREATE INDEX events_colour ON events(kind, label, colour, t1_ns, t0_ns);
+CREATE INDEX events_kind_colour ON events(kind, colour, t1_ns, t0_ns);
 CREATE INDEX events_time ON events(t1_ns);
-CREATE INDEX events_kind_end ON events(kind, t1_ns);
+CREATE INDEX events_kind_end ON events(kind, t1_ns, t0_ns);
 CREATE INDEX events_kind_begin ON events(kind, t0_ns);
 CREATE INDEX pictures_time ON pictures(at_ns);
 """

@@ -205,7 +205,7 @@ def _moment(text: str, when: When, day: datetime | None, like: str) -> datetime:
     """Return the day's moment, or the newest one before now, that a clock time names."""
     now = when.local(when.now_ns)
     half = next((one for one in ("am", "pm") if text.endswith(one)), None)
-    if half is None and like and ":" not in text:
+    if half is None and like:
         half = next((one for one in ("am", "pm") if like.endswith(one)), None)
     digits = re.findall(r"\d+", text) or [{"noon": "12", "midnight": "0"}[text]]
     hour, minute = int(digits[0]), int(digits[1]) if len(digits) > 1 else 0

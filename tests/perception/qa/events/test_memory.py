@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from benchmarks._answer_scenes import Says, Script, Stay, frame_at, play
-from perception.qa.base import Answer, QAEngine
+from perception.qa.base import QAEngine
 from perception.qa.events.memory import EventMemory
 from perception.qa.events.reading import Memory
 from realtime.core.clock import NS_PER_S
+from tests.perception.qa.events.asking import ANCHOR_NS, asked
 
-ANCHOR_NS = 1_760_000_000 * NS_PER_S
 KITCHEN = Script(
     stays=(
         Stay("cup", 5, 60, x=0.2, colour="red", to_x=0.8, moves_s=20),
@@ -36,13 +36,6 @@ def kitchen() -> Iterator[EventMemory]:
     play(KITCHEN, memory)
     yield memory
     memory.close()
-
-
-def asked(memory: EventMemory, text: str, snapshot: Memory | None = None) -> Answer:
-    *_, last = memory.ask(text, snapshot or memory.snapshot())
-    assert last.is_final
-    assert last.engine == "events"
-    return last
 
 
 @pytest.mark.parametrize(
