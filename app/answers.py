@@ -1,4 +1,4 @@
-"""What the routes answer and what goes over a link, as schemas: for /api/openapi.json, and checked by tests.
+"""What the routes answer, as schemas: for /api/openapi.json, and checked by tests.
 
 The routes build their answers themselves; these models say what is in them. More fields may come later, so
 clients should not mind those that they do not know.
@@ -139,6 +139,50 @@ class Recordings(BaseModel):
     recordings: list[RecordingKept]
 
 
+class Moment(BaseModel):
+    """A moment that an answer rests on."""
+
+    ago_s: float
+    lasted_s: float
+    says: str
+    picture: int | None = Field(None, description="Number of the kept picture that shows it.")
+
+
+class Answered(BaseModel):
+    """What became of a question, or of a wish; a server tells the same to the session's clients."""
+
+    type: Literal["answer", "wish"]
+    id: int = Field(description="0 for a question that was refused at once.")
+    question: str
+    text: str = Field("", description="The answer up to now.")
+    final: bool = Field(True, description="Whether nothing more will come.")
+    asked_ago_s: float | None = None
+    engine: str | None = Field(None, description="Name of what answered.")
+    observed: bool = Field(True, description="Whether what was asked about was seen or heard.")
+    confidence: float | None = None
+    known_ago_s: float | None = Field(None, description="Age of the newest picture that was known.")
+    moments: list[Moment] = []
+    cancelled: bool = False
+    error: str | None = None
+    hint: str | None = None
+    says: str | None = Field(None, description="Of a wish: how it was understood.")
+    on: bool | None = Field(None, description="Of a wish: whether it is watched for.")
+
+
+class Answers(BaseModel):
+    """What was asked, what is watched for, and what answers."""
+
+    engine: dict[str, str] | None
+    answers: list[Answered]
+    wishes: list[dict[str, Any]]
+
+
+class Forgotten(BaseModel):
+    """How many records were deleted."""
+
+    forgotten: int
+
+
 class FileKept(BaseModel):
     """A video that was sent."""
 
@@ -185,123 +229,3 @@ class Refusal(BaseModel):
     """The body of every status from 400 on."""
 
     error: Said
-
-
-# Over the data channel "control" and as text over a WebSocket: one JSON object each.
-
-
-class Hello(BaseModel):
-    """Client, over a WebSocket only, first and once: the codecs that it decodes, the best first."""
-
-    type: Literal["hello"]
-    takes: list[Literal["h264", "jpeg"]] = Field(min_length=1)
-
-
-class Ping(BaseModel):
-    """Client: I am here. Send one each second; a client that has sent one and falls silent is let go.
-
-    Over a WebSocket the server sends them too, and closes after 5 s in which it hears nothing.
-    """
-
-    type: Literal["ping"]
-    sent_ms: float | None = None
-
-
-class ChangeSettings(BaseModel):
-    """Client: change live settings from the next picture on, as PATCH does."""
-
-    type: Literal["settings"]
-    settings: dict[str, Any]
-
-
-class Pong(BaseModel):
-    """Either side: the answer to a ping, with its `sent_ms`."""
-
-    type: Literal["pong"]
-    sent_ms: float | None = None
-
-
-class Progress(BaseModel):
-    """Server: something is being prepared."""
-
-    type: Literal["progress"]
-    message: str
-    fraction: float | None = Field(None, ge=0, le=1)
-
-
-class Ready(BaseModel):
-    """Server: pictures come from now on."""
-
-    type: Literal["ready"]
-    engine: Engine | None = None
-
-
-class Stats(Figures):
-    """Server: the figures, every `server.stats_interval_s`."""
-
-    type: Literal["stats"]
-
-
-class Notice(BaseModel):
-    """Server: something worth a line under the picture."""
-
-    type: Literal["notice"]
-    message: str
-    hint: str = ""
-
-
-class Trouble(BaseModel):
-    """Server: an error. A permanent one ends the session."""
-
-    type: Literal["error"]
-    message: str
-    hint: str
-    kind: str
-    permanent: bool = False
-
-
-class Move(BaseModel):
-    """Server: another worker serves this session now; make a new connection and offer to the same id."""
-
-    type: Literal["move"]
-    message: str
-
-
-class Recording(BaseModel):
-    """Server: a recording begins, or has ended."""
-
-    type: Literal["recording"]
-    on: bool
-    name: str
-    why: str = Field("", description="Why it ended by itself.")
-
-
-class PathChosen(BaseModel):
-    """Server, over a WebSocket: what it sends pictures with; the answer to a hello."""
-
-    type: Literal["path"]
-    path: str
-    codec: Literal["h264", "jpeg"]
-
-
-class Size(BaseModel):
-    """Server, over a WebSocket: the side of the square that is painted; larger pictures are cut to it."""
-
-    type: Literal["size"]
-    size_px: int | None
-
-
-CLIENT_MESSAGES: tuple[type[BaseModel], ...] = (Hello, Ping, Pong, ChangeSettings)
-SERVER_MESSAGES: tuple[type[BaseModel], ...] = (
-    Progress,
-    Ready,
-    Stats,
-    Notice,
-    Trouble,
-    Move,
-    Recording,
-    Ping,
-    Pong,
-    PathChosen,
-    Size,
-)

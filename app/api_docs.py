@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from . import answers as said
+from . import told
 from .outputs import OutputBody
 from .routes_inout import RecordingBody
 from .stream_http import FRAGMENT, SDP
@@ -42,6 +43,20 @@ _OUTPUT = {
     "connections": 1,
     "error": "",
 }
+_ANSWER = {
+    "type": "answer",
+    "id": 3,
+    "question": "Where is the cup?",
+    "final": True,
+    "text": "I last saw a cup 2 min 10 s ago, left below.",
+    "asked_ago_s": 0.1,
+    "engine": "events",
+    "observed": True,
+    "confidence": 0.82,
+    "known_ago_s": 0.2,
+    "moments": [{"ago_s": 130.2, "lasted_s": 14.0, "says": "a cup, left below", "picture": 7}],
+}
+_CARD = {"name": "events", "kind": "event memory", "says": "A data base.", "model": "", "licence": ""}
 _QUEUED = {"ticket": ID, "place": 3, "of": 5, "is_turn": False, "retry_after_s": 2}
 
 ANSWERS: dict[tuple[str, str], dict[str, tuple[type[BaseModel], Any]]] = {
@@ -74,6 +89,11 @@ ANSWERS: dict[tuple[str, str], dict[str, tuple[type[BaseModel], Any]]] = {
     ("get", "/api/sessions/{session_id}/outputs"): {"200": (said.Outputs, {"outputs": [_OUTPUT]})},
     ("post", "/api/sessions/{session_id}/recordings"): {"201": (said.RecordingMade, {"name": _FILM})},
     ("get", "/api/sessions/{session_id}/recordings"): {"200": (said.Recordings, {"recordings": [_KEPT]})},
+    ("post", "/api/sessions/{session_id}/questions"): {"200": (said.Answered, _ANSWER)},
+    ("get", "/api/sessions/{session_id}/questions"): {
+        "200": (said.Answers, {"engine": _CARD, "answers": [_ANSWER], "wishes": []})
+    },
+    ("delete", "/api/sessions/{session_id}/memory"): {"200": (said.Forgotten, {"forgotten": 1200})},
     ("get", "/api/tickets/{ticket}"): {"200": (said.Queued, _QUEUED)},
     ("post", "/api/files"): {"201": (said.FileKept, {"id": ID})},
     ("get", "/api/looks"): {
@@ -110,6 +130,7 @@ SILENT = {
     ("post", "/api/tickets/{ticket}/close"),
     ("delete", "/api/sessions/{session_id}/outputs/{output_id}"),
     ("delete", "/api/sessions/{session_id}/recordings/{name}"),
+    ("delete", "/api/sessions/{session_id}/wishes/{wish_id}"),
     ("patch", "/whip/{name}/{resource_id}"),
     ("patch", "/whep/{name}/{resource_id}"),
     ("delete", "/whip/{name}/{resource_id}"),
@@ -127,6 +148,7 @@ TEXTS: dict[tuple[str, str], dict[str, tuple[str, tuple[str, ...]]]] = {
     ("get", "/api/sessions/{session_id}/recordings/{name}"): {
         "200": ("The film, its event track, or a journal.", _FILM_TYPES)
     },
+    ("get", "/api/sessions/{session_id}/pictures/{number}"): {"200": ("The picture.", ("image/jpeg",))},
     ("get", "/api/sessions/{session_id}/captions.{kind}"): {
         "200": ("What was said, as captions.", ("application/x-subrip", "text/vtt"))
     },
@@ -187,7 +209,7 @@ def describe(app: FastAPI) -> None:
 
 def completed(document: dict[str, Any]) -> dict[str, Any]:
     """Return FastAPI's document with answers, refusals and messages put in."""
-    messages = (*said.CLIENT_MESSAGES, *said.SERVER_MESSAGES)
+    messages = (*told.CLIENT_MESSAGES, *told.SERVER_MESSAGES)
     bodies = [model for found in ANSWERS.values() for model, _ in found.values()]
     taken = [one for one in TAKES.values() if not isinstance(one, str)]
     models: dict[type[BaseModel], None] = dict.fromkeys([*bodies, *taken, said.Refusal, *messages])
@@ -213,8 +235,8 @@ def completed(document: dict[str, Any]) -> dict[str, Any]:
                 responses[status] = {"description": says, "content": refusal}
     document["info"]["description"] = INTRODUCTION
     document["x-messages"] = {
-        "client": {"oneOf": [{"$ref": _REF + one.__name__} for one in said.CLIENT_MESSAGES]},
-        "server": {"oneOf": [{"$ref": _REF + one.__name__} for one in said.SERVER_MESSAGES]},
+        "client": {"oneOf": [{"$ref": _REF + one.__name__} for one in told.CLIENT_MESSAGES]},
+        "server": {"oneOf": [{"$ref": _REF + one.__name__} for one in told.SERVER_MESSAGES]},
     }
     document["x-websockets"] = SOCKETS
     document["components"]["securitySchemes"] = {

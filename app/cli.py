@@ -277,6 +277,18 @@ def _engines(options: argparse.Namespace) -> int:
     return engines(options)
 
 
+def _memories_arguments(parser: argparse.ArgumentParser) -> None:
+    from .memories import arguments
+
+    arguments(parser)
+
+
+def _memories(options: argparse.Namespace) -> int:
+    from .memories import memories
+
+    return memories(options)
+
+
 def _doctor_arguments(parser: argparse.ArgumentParser) -> None:
     _common(parser)
 
@@ -323,6 +335,7 @@ COMMANDS = {
     "looks": Command("List the looks that the painter knows.", _common, _looks),
     "models": Command("List, fetch or verify models.", _models_arguments, _models),
     "engines": Command("List, build or time what runs the networks.", _engines_arguments, _engines),
+    "memories": Command("List, ask or delete what is kept of streams.", _memories_arguments, _memories),
     "doctor": Command("Say what this machine can run, and what is missing.", _doctor_arguments, _doctor),
     "config": Command("Print all settings and where each comes from.", _config_arguments, _config),
 }

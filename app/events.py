@@ -57,7 +57,7 @@ def ended(why: str) -> Event:
 
 def is_momentary(event: Event) -> bool:
     """Tell whether an event holds for a moment only, and the next one takes its place."""
-    return event["type"] in MOMENTARY or event.get("turn") == GROWING
+    return event["type"] in MOMENTARY or event.get("turn") == GROWING or event.get("final") is False
 
 
 class Outbox:

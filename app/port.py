@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel
 
+from perception.qa.base import Answer
 from realtime.core.errors import ModelError, SessionError
 from realtime.core.nodes import SOURCE
 from ui.port import EngineBadge, Fold, Vocabulary
@@ -97,6 +98,10 @@ class Port:
 
     def hears(self) -> bool:
         return SOURCE + SOUND in {node.input for node in self._manager.settings.graph.nodes.values()}
+
+    def answers(self) -> bool:
+        nodes = self._manager.settings.graph.nodes.values()
+        return any(self._manager.registry.spec(node.stage).gives is Answer for node in nodes)
 
     def engine(self) -> EngineBadge:
         found = self._manager.warmth.engine

@@ -31,6 +31,7 @@ STAGES: Mapping[str, str] = {
     "hear": "perception.asr.stage:HearStage",
     "captions": "perception.overlay.captions:CaptionsStage",
     "steer": "perception.voice.stage:SteerStage",
+    "answer": "perception.qa.stage:AnswerStage",
     "mirror": "pipelines.mirror:MirrorStage",
 }
 

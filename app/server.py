@@ -36,6 +36,7 @@ from .manager import SessionManager, SessionsFull, SessionUnknown, TooManySessio
 from .outside import Outside
 from .recording import RecordingRefused
 from .registry import Registry
+from .routes_asking import add_routes as add_asking
 from .routes_inout import add_routes as add_inout
 from .settings import Settings
 from .stream_http import is_open_to
@@ -127,6 +128,7 @@ def build_app(settings: Settings, registry: Registry | None = None, *, page: boo
     _add_health(app, studio)
     add_stream_routes(app, studio)
     add_inout(app, studio)
+    add_asking(app, studio)
     describe(app)
     if page:
         from ui.page import mount

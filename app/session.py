@@ -20,6 +20,7 @@ from realtime.core.frame import AudioChunk, Frame
 from realtime.link import Ends, Link, Role
 
 from . import events
+from .asking import MESSAGES, Asking
 from .links import ENDED, Held, Links
 from .logs import session_in_log
 from .loop import outcome
@@ -58,8 +59,7 @@ class Session:
     ) -> None:
         self.id = session_id
         self.state = State.NEW
-        self.why = ""
-        """Why it ended; empty while it has not."""
+        self.why = ""  # it ended; empty while it has not
         self.wiring = wiring
         self.outbox = events.Outbox()
         self.taps = Taps()
@@ -71,6 +71,8 @@ class Session:
         self.voice = VoiceSteering(
             wiring, configure=self.configure, current=self.settings, tell=self.outbox.put
         )
+        self.asking = Asking(wiring, self.outbox.put, clock)
+        self.taps.listen(event=self.asking.note)
         self.closed = asyncio.Event()
         self.owner = self.visitor = ""
         """Whose it is: see visitors.py."""
@@ -85,8 +87,7 @@ class Session:
         self._patience = Patience(limits, now_ns, now_ns, speaks=make_source is None)
         self._configuring = threading.Lock()
         self._telling: Telling | None = None
-        self._told = ""
-        """The newest trouble that the client was told of."""
+        self._told = ""  # the newest trouble that the client was told of
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing: asyncio.Task[None] | None = None
 
@@ -148,6 +149,7 @@ class Session:
             if self.state is not State.OPENING:
                 return
             self._move(State.LIVE)
+            self.asking.begin()
             self._telling = Telling(self.wiring.tellings(), self.voice.take, self._clock)
             self.outbox.put(events.ready(self.wiring.engine()))
             self.start_source()
@@ -233,13 +235,15 @@ class Session:
             self.sounding.put(chunk)
 
     def hear(self, message: Mapping[str, Any]) -> None:
-        """Take a message of the client's (on the loop): a ping, settings, or "undo"."""
+        """Take a message of the client's (on the loop): a ping, settings, "undo", or a question."""
         self._patience.heard_ns = self._clock.now_ns()
         self._patience.speaks = True
         if message.get("type") == "settings" and isinstance(message.get("settings"), dict):
             self.configure(message["settings"])
         elif message.get("type") == "undo":
             self.voice.undo()
+        elif message.get("type") in MESSAGES:
+            self.asking.take(message)
 
     def _follow(self, held: Held, state: str) -> None:
         """Take note of a link's state (on the loop)."""

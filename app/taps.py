@@ -15,7 +15,7 @@ import numpy as np
 from realtime.core.frame import AudioChunk, Frame, Result, Stamp
 
 View = Literal["painted", "original", "both"]
-RECORDED = ("notice", "error", "result", "seen", "motion", "heard", "command")
+RECORDED = ("notice", "error", "result", "seen", "motion", "heard", "command", "answer", "alert", "wish")
 """Types of a session's events that belong into its record."""
 FINAL = "end"
 """Of what is said, the turn that belongs there: the final words."""
@@ -44,7 +44,7 @@ class Taps:
 
     def hear(self, event: Mapping[str, Any]) -> None:
         """Tell of what the client is told, as far as it belongs into a record."""
-        if event["type"] in RECORDED and event.get("turn", FINAL) == FINAL:
+        if event["type"] in RECORDED and event.get("turn", FINAL) == FINAL and event.get("final", True):
             self.event(event["type"], event)
 
     def event(self, kind: str, what: Mapping[str, Any]) -> None:

@@ -16,6 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from perception.qa.base import Answer
+from perception.qa.config import AnswerConfig
+from perception.qa.desk import Desk
 from perception.voice.book import Book
 from realtime.core.channel import Channel, Drop
 from realtime.core.clock import Clock
@@ -156,6 +159,8 @@ class Wiring:
         self._live = live
         self.hears = SOURCE_PREFIX + SOUND in self._inputs.values()
         """Whether any stage reads sound."""
+        self.answers = next((node.name for node in nodes if node.spec.gives is Answer), "")
+        """The node that answers questions; "" where none does."""
 
     @cached_property
     def output(self) -> Channel[Result[Any]]:
@@ -241,6 +246,15 @@ class Wiring:
     def guards(self) -> set[str]:
         """Return the names of the settings that no voice may change."""
         return guards(self._settings, self._registry)
+
+    def desk(self) -> Desk | None:
+        """Return where questions are asked, once the stages are open; None where nothing answers."""
+        return getattr(self._stages.get(self.answers), "desk", None)
+
+    def asked_how(self) -> AnswerConfig:
+        """Return the settings of the node that answers."""
+        found = self._steering.configs.get(self.answers)
+        return found if isinstance(found, AnswerConfig) else AnswerConfig()
 
     def size_px(self) -> int | None:
         """Return the side of the square pictures that come out; None when they may have any size.

@@ -17,6 +17,7 @@ import pytest
 _PERSONS = os.environ.setdefault("VITASCOPE_PERSONS_CACHE", os.environ.get("VITASCOPE_CACHE_DIR", ""))
 _CACHE = Path(tempfile.mkdtemp(prefix="vitascope-tests-"))
 os.environ["VITASCOPE_CACHE_DIR"] = str(_CACHE)
+os.environ["VITASCOPE_MEMORY_DIR"] = str(_CACHE / "memories")
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

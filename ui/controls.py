@@ -22,7 +22,7 @@ from realtime.core.stage import Live
 
 Kind = Literal["slider", "number", "choice", "switch", "text"]
 
-_UNITS = {"px": "px", "ms": "ms", "s": "s", "hz": "Hz"}
+_UNITS = {"px": "px", "ms": "ms", "s": "s", "h": "h", "hz": "Hz", "mib": "MiB"}
 _MAX_SLIDER_SPAN = 4096
 """An integer range wider than this (a seed) is typed, not slid."""
 _MAX_SEGMENTS = 4

@@ -73,7 +73,12 @@ def build(port: StudioPort) -> gr.Blocks:
                 source = panels.source_chooser()
                 doing = "repainted" if "prompt" in port.schema().model_fields else "watched"
                 live = panels.live_view(
-                    port.engine(), doing, writes=port.writes(), hears=port.hears(), voice=voice_node(port)
+                    port.engine(),
+                    doing,
+                    writes=port.writes(),
+                    hears=port.hears(),
+                    voice=voice_node(port),
+                    answers=port.answers(),
                 )
             with gr.Column(elem_id="vs-console"):
                 _Console(port, live)

@@ -16,8 +16,8 @@ from .words import Reading
 ASSETS = Path(__file__).parent / "assets"
 SCRIPTS = (
     "trouble.js", "api.js", "queue.js", "pace.js", "picture_in.js", "picture_out.js", "opus.js", "wire.js",
-    "rtc.js", "link.js", "gauge.js", "screen.js", "seen.js", "moving.js", "heard.js", "spoken.js", "sound.js",
-    "live.js", "hands.js",
+    "rtc.js", "link.js", "gauge.js", "screen.js", "seen.js", "moving.js", "heard.js", "spoken.js", "asked.js",
+    "sound.js", "live.js", "hands.js",
 )  # fmt: skip
 """Joined in this order into one function: later ones use the names of earlier ones."""
 STYLES = ("live.css", "console.css")
@@ -43,10 +43,17 @@ def masthead() -> gr.HTML:
 
 
 def live_view(
-    engine: EngineBadge, doing: str, *, writes: bool = False, hears: bool = False, voice: str = ""
+    engine: EngineBadge,
+    doing: str,
+    *,
+    writes: bool = False,
+    hears: bool = False,
+    voice: str = "",
+    answers: bool = False,
 ) -> gr.HTML:
     """Make the live view: `doing` is what becomes of pictures ("repainted"), `writes` whether it adds words,
-    `hears` whether somebody listens, `voice` the node that hears commands, if there is one.
+    `hears` whether somebody listens, `voice` the node that hears commands, if there is one, `answers` whether
+    questions are answered.
 
     Its value is the id of the running session, "" while there is none. The value is not part of the template,
     so that a change of it does not rebuild the <video>. It triggers "submit" when a session begins, and
@@ -60,6 +67,7 @@ def live_view(
         "WRITES": json.dumps(writes),
         "HEARS": json.dumps(hears),
         "VOICE": json.dumps(voice),
+        "ANSWERS": json.dumps(answers),
     }
     return gr.HTML(
         value="",

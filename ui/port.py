@@ -17,6 +17,8 @@ browser (assets/api.js), since a camera cannot pass through Gradio:
     POST  /api/sessions/{id}/close    sent by `navigator.sendBeacon` when the page goes away; 204
     POST  /api/sessions/{id}/recordings          {} -> {"name": str}; DELETE .../{name} ends it, GET gives it
     GET   /api/sessions/{id}/captions.srt, .vtt  what was said, also after the session has ended
+    GET   /api/sessions/{id}/pictures/{number}   a kept picture (JPEG) that an answer points to
+    DELETE /api/sessions/{id}/memory             forgets all that was seen and heard
     POST  /api/files                  multipart, field "file" -> {"id": str}
     errors                            {"error": {"message", "hint", "kind"}} with the right status; 503 = busy
 
@@ -32,12 +34,16 @@ and hears these events over the data channel "control" or the WebSocket, one JSO
     {"type": "command", "outcome", "text", "confidence", "changes"?, "refused"?, "undoes"?, "does"?}
     {"type": "motion", "camera", "speed", "camera_moves", "things_move", ...}    how the picture moves
     {"type": "result", "node", "what", "says", ...}        something began or ended: a person came in
+    {"type": "answer", "id", "question", "text", "final", "observed"?, "engine"?, "moments"?, "error"?, ...}
+    {"type": "wish", "id", "says", "on"}                   something is watched for, or no more
+    {"type": "alert", "id", "says", "moment"}              it has happened
     {"type": "notice", "message", "hint"?}                 worth a line under the picture
     {"type": "error", "message", "hint", "kind", "permanent"?: bool}    a card; over the picture if permanent
 
 It sends {"type": "ping", "sent_ms"} each second and hears {"type": "pong", "sent_ms"}; and it sends
 {"type": "settings", "settings": {"sound": bool}} when the person turns the loudspeaker on or off, likewise
-"talk" of the node that hears commands while its button is held, and {"type": "undo"}. Sound is a
+"talk" of the node that hears commands while its button is held, {"type": "undo"}, {"type": "ask",
+"question"}, {"type": "ask-aloud"} (the next words are a question) and {"type": "unwatch", "id"}. Sound is a
 track of the same stream as the pictures, both ways.
 """
 
@@ -146,6 +152,9 @@ class StudioPort(Protocol):
 
     def hears(self) -> bool:
         """Tell whether something listens: the page asks for the microphone then."""
+
+    def answers(self) -> bool:
+        """Tell whether questions about the stream are answered."""
 
     def engine(self) -> EngineBadge:
         """Return what paints now, or what will."""

@@ -19,9 +19,11 @@ from typing import Any
 
 from realtime.core.errors import EngineError, VitascopeError
 from realtime.core.frame import Frame
+from realtime.core.lane import on_lanes_terms
 
 from .base import Answer, EngineCard, QAEngine
 
+LANE = "answer"
 STOP_TIMEOUT_S = 10.0
 ASKED_AT_ONCE = 4
 SNAPSHOTS_HELD = 4096
@@ -44,7 +46,7 @@ class ApartEngine:
         context = multiprocessing.get_context("spawn")
         self._line, far = context.Pipe()
         self._child = context.Process(target=_serve, args=(far, make, args), daemon=True, name="answer")
-        self._child.start()
+        on_lanes_terms(LANE, self._child.start)  # which inherits the niceness
         far.close()
         self._sending = threading.Lock()
         self._numbers = itertools.count(1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -12,6 +12,9 @@ EngineName = Literal["events", "watcher", "model", "server"]
 Strategy = Literal[
     "hybrid", "voted", "rekv", "novelty", "external", "uniform", "last-k", "full", "flash-vstream", "clips"
 ]
+
+MODEL: dict[str, Any] = {"advanced": True, "group": "Video models and servers"}
+KEPT: dict[str, Any] = {"advanced": True, "group": "What is kept"}
 
 
 class AnswerConfig(BaseModel):
@@ -29,24 +32,25 @@ class AnswerConfig(BaseModel):
         "",
         max_length=400,
         description='The video model: a folder, or "hub:owner/name"; with "server" the name that it goes by.',
+        json_schema_extra=MODEL,
     )
     url: str = Field(
         "",
         max_length=2048,
         description="Address of the server, up to and with /v1; its key is read from VITASCOPE_ANSWER_KEY.",
-        json_schema_extra={"advanced": True},
+        json_schema_extra=MODEL,
     )
     memory: Strategy = Field(
         "hybrid",
         description="How a video model remembers, and finds again what a question needs.",
-        json_schema_extra={"advanced": True},
+        json_schema_extra=MODEL,
     )
     every_s: Annotated[float, Live()] = Field(
         1.0,
         ge=0.1,
         le=60,
         description="Seconds between two pictures that a video model or server is shown at most.",
-        json_schema_extra={"advanced": True},
+        json_schema_extra=MODEL,
     )
     spoken: Annotated[bool, Live()] = Field(
         True, description="Take what is said after the phrase as a question, in a session that hears."
@@ -64,19 +68,19 @@ class AnswerConfig(BaseModel):
         pattern=r"^[A-Za-z0-9_-]*$",
         description="Name of a memory that is kept on this machine's disk and found again after a restart; "
         "empty: nothing is written to disk.",
-        json_schema_extra={"advanced": True},
+        json_schema_extra=KEPT,
     )
     keep_mib: int = Field(
         512,
         ge=8,
         le=1_000_000,
         description="MiB that the memory may take; the oldest goes first.",
-        json_schema_extra={"advanced": True},
+        json_schema_extra=KEPT,
     )
     keep_h: float = Field(
         24.0,
         gt=0,
         le=24 * 366,
         description="Hours that anything is remembered.",
-        json_schema_extra={"advanced": True},
+        json_schema_extra=KEPT,
     )

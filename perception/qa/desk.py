@@ -1,9 +1,10 @@
 """Where a stream's questions are asked: pictures and events go in on one side, questions on the other.
 
-Pictures and events reach the engine one after another, under one lock. Questions wait in a channel and are
-answered by threads of their own, each from the memory of the moment that it was asked in; so none waits for
-a picture to be encoded, and none holds one up. Nothing that was asked is lost without a word: whoever asks
-when too many wait is told so at once.
+Pictures and events are written one after another. Beside a model or a server stands a memory of events: that
+one knows what happened, what to wait for, and writes while the model still thinks. Questions wait in a
+channel and are answered by threads of their own, each from the memory of the moment that it was asked in; so
+none waits for a picture to be encoded, and none holds one up. Nothing that was asked is lost without a word:
+whoever asks when too many wait is told so at once.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from realtime.core.channel import Channel, Drop
@@ -22,7 +23,7 @@ from realtime.core.errors import ChannelClosed, ChannelFull, ConfigError, Sessio
 from realtime.core.frame import Frame
 from realtime.core.lane import on_lanes_terms
 
-from .base import Answer, QAEngine
+from .base import Answer, Moment, QAEngine
 
 log = logging.getLogger(__name__)
 
@@ -91,16 +92,26 @@ class _Asked:
 class Desk:
     """Let one stream be asked. All methods from any thread, but for `push`, which its lane calls.
 
-    `at_once` questions are answered at the same time.
+    `events` is what remembers events, where that is not the engine itself. `at_once` questions are answered
+    at the same time.
     """
 
     def __init__(
-        self, engine: QAEngine[Any], clock: Clock, *, at_once: int = 2, waiting: int = WAITING
+        self,
+        engine: QAEngine[Any],
+        clock: Clock,
+        *,
+        events: QAEngine[Any] | None = None,
+        at_once: int = 2,
+        waiting: int = WAITING,
     ) -> None:
         self._engine = engine
+        self._events = events or engine
         self._clock = clock
         self._writing = threading.Lock()
-        """Held while the engine takes something in."""
+        """Held while the engine takes a picture in."""
+        self._noting = self._writing if events is None else threading.Lock()
+        """Held while the memory of events takes something in."""
         self._notes: deque[tuple[Mapping[str, Any], int]] = deque()
         self._noted = threading.Condition()
         self._lost = 0
@@ -108,7 +119,6 @@ class Desk:
         self._asked: Channel[_Asked] = Channel("questions", waiting, Drop.NEVER, clock)
         self._open: dict[int, _Asked] = {}
         self._closing = False
-        self._newest_ns = 0
         self.on_noted: Callable[[Mapping[str, Any], int], object] = lambda event, at_ns: None
         """Hears each event once the engine has it, on a thread of the desk's."""
         self._threads = [
@@ -127,6 +137,11 @@ class Desk:
         return self._engine
 
     @property
+    def events(self) -> QAEngine[Any]:
+        """What remembers events: the engine itself, or what stands beside it."""
+        return self._events
+
+    @property
     def waiting(self) -> int:
         """How many questions have no final answer yet."""
         return len(self._open)
@@ -135,10 +150,13 @@ class Desk:
 
     def push(self, frame: Frame) -> None:
         """Let the engine see a picture; takes as long as the engine does. Raises what the engine raises."""
+        if self._events is not self._engine:
+            with self._noting:
+                if not self._closing:
+                    self._events.push_frame(frame)
         with self._writing:
             if not self._closing:
                 self._engine.push_frame(frame)
-                self._newest_ns = frame.stamp.captured_ns
 
     def note(self, event: Mapping[str, Any]) -> None:
         """Let the engine know of an event that a session told. Never blocks for long.
@@ -203,8 +221,16 @@ class Desk:
         return True
 
     def picture(self, number: int) -> bytes | None:
-        """Return the JPEG of a kept picture; None when it was forgotten."""
-        return None if self._closing else self._engine.picture(number)
+        """Return the JPEG of a kept picture; None when it was forgotten. See `of_events`."""
+        if self._closing:
+            return None
+        return self._engine.picture(number) if number >= 0 else self._events.picture(-1 - number)
+
+    def of_events(self, moment: Moment) -> Moment:
+        """Return a moment that the memory of events told of, with a number that `picture` knows it by."""
+        if self._events is self._engine or moment.picture is None:
+            return moment
+        return replace(moment, picture=-1 - moment.picture)
 
     def forget(self, begin_ns: int = 0, end_ns: int | None = None) -> int:
         """Delete what is remembered between two moments; return how many records went."""
@@ -213,8 +239,12 @@ class Desk:
                 one for one in self._notes if one[1] < begin_ns or (end_ns is not None and one[1] >= end_ns)
             )
             self._noted.notify_all()
+        gone = 0
+        if self._events is not self._engine:
+            with self._noting:
+                gone = self._events.forget(begin_ns, end_ns)
         with self._writing:
-            return self._engine.forget(begin_ns, end_ns)
+            return gone + self._engine.forget(begin_ns, end_ns)
 
     def close(self) -> None:
         """Tell those who wait that no answer will come, and let go of the engine. Twice does no harm."""
@@ -229,8 +259,11 @@ class Desk:
         for thread in self._threads:
             if thread is not threading.current_thread():
                 thread.join(STOP_TIMEOUT_S)
-        with self._writing:
-            self._engine.close()
+        with self._noting:
+            self._events.close()
+        if self._events is not self._engine:
+            with self._writing:
+                self._engine.close()
 
     # The desk's own threads.
 
@@ -242,10 +275,10 @@ class Desk:
                     return
                 event, at_ns = self._notes[0]
             try:
-                with self._writing:
+                with self._noting:
                     if not self._is_next(event):  # it was forgotten while it waited
                         continue
-                    self._engine.note(event, at_ns)
+                    self._events.note(event, at_ns)
                 self.on_noted(event, at_ns)
             except Exception:  # the one who notes must go on: an event is lost, which is told
                 log.exception("an event could not be noted")

@@ -15,7 +15,8 @@ from .base import Answer, QAEngine
 from .config import AnswerConfig
 from .desk import Desk
 
-Make = Callable[[AnswerConfig, StageContext], QAEngine[Any]]
+Make = Callable[[AnswerConfig, StageContext], tuple[QAEngine[Any], QAEngine[Any] | None]]
+"""Make an engine, and what remembers events beside it, where it does not itself."""
 
 
 class AnswerStage:
@@ -36,7 +37,6 @@ class AnswerStage:
         """Take what makes the engine, or else the house's own."""
         self._make = make
         self._config = AnswerConfig()
-        self._rest_until_ns = 0
         self.desk: Desk | None = None
         """Where questions are asked; None until the stage is open."""
 
@@ -51,20 +51,18 @@ class AnswerStage:
         """
         if self.desk is not None:
             return
-        from .choose import make_engine
+        from .choose import make_engines
 
-        self.desk = Desk((self._make or make_engine)(self._config, ctx), ctx.clock)
+        engine, events = (self._make or make_engines)(self._config, ctx)
+        self.desk = Desk(engine, ctx.clock, events=events)
 
     def configure(self, config: AnswerConfig) -> None:
         self._config = config
 
     def process(self, item: Frame | None) -> Sequence[Emitted]:
-        """Let the engine see a picture; one that looks at few is not shown more than it wants."""
+        """Let the engine see a picture; how many it looks at is its own business."""
         if item is not None and self.desk is not None:
-            at_ns = item.stamp.captured_ns
-            if self._config.engine == "events" or at_ns >= self._rest_until_ns:
-                self._rest_until_ns = at_ns + round(self._config.every_s * 1e9)
-                self.desk.push(item)
+            self.desk.push(item)
         return ()
 
     def reset(self) -> None:

@@ -15,9 +15,12 @@ from app.layers import read_settings
 from app.registry import Registry
 from app.settings import Settings
 from perception.asr.transcript import Transcript, Turn
+from perception.qa.events.memory import EventMemory
+from perception.qa.stage import AnswerStage
 from realtime.core.errors import ModelMissing
 from realtime.core.frame import SOUND_RATE_HZ, AudioChunk, Frame
 from realtime.core.stage import Emitted, Live, StageContext, StageSpec
+from tests.perception.qa.notebook import Notebook
 
 
 class InvertConfig(BaseModel):
@@ -251,3 +254,17 @@ def settings(table: Registry | None = None, **flags: Any) -> Settings:
     given = {"server__warm": False, "server__stats_interval_s": 0.1, "server__drain_timeout_s": 1.0, **flags}
     pairs = [(name.replace("__", "."), value) for name, value in given.items()]
     return read_settings(table or registry(), flags=pairs, environ={}).settings
+
+
+class Asks(AnswerStage):
+    """Answer with what was noted."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda config, ctx: (Notebook(), None))
+
+
+class Watches(AnswerStage):
+    """Answer with what was noted, and remember events beside it."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda config, ctx: (Notebook(), EventMemory()))

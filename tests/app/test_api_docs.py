@@ -11,13 +11,14 @@ from pydantic import BaseModel, ValidationError
 from starlette.testclient import TestClient
 
 from app import answers as said
+from app import told
 from app.api_docs import ANSWERS, REFUSALS, SILENT, SOCKETS, TAKES, TEXTS
 from app.server import build_app
 from tests.app import stages
 from tests.app.test_loopback import Watcher
 from tests.app.test_server import HOME, PATTERN, made, serving
 
-MESSAGES = {model.model_fields["type"].annotation.__args__[0]: model for model in said.SERVER_MESSAGES}  # type: ignore[union-attr]
+MESSAGES = {model.model_fields["type"].annotation.__args__[0]: model for model in told.SERVER_MESSAGES}  # type: ignore[union-attr]
 
 
 async def document() -> dict[str, Any]:
@@ -73,7 +74,7 @@ async def test_every_reference_leads_somewhere() -> None:
     names = {reference.removeprefix("#/components/schemas/") for reference in references(whole)}
     assert names <= set(whole["components"]["schemas"])
     assert {"Ping", "ChangeSettings", "Stats", "Trouble", "Refusal", "Queued"} <= names
-    assert len(whole["x-messages"]["server"]["oneOf"]) == len(said.SERVER_MESSAGES)
+    assert len(whole["x-messages"]["server"]["oneOf"]) == len(told.SERVER_MESSAGES)
 
 
 async def test_real_answers_are_as_the_document_says(tmp_path: Path) -> None:
@@ -149,7 +150,7 @@ def test_real_messages_of_a_websocket_are_as_the_document_says() -> None:
                     seen.add(message["type"])
 
 
-@pytest.mark.parametrize("model", [*said.CLIENT_MESSAGES, *said.SERVER_MESSAGES])
+@pytest.mark.parametrize("model", [*told.CLIENT_MESSAGES, *told.SERVER_MESSAGES])
 def test_a_message_of_another_type_is_none_of_these(model: type[BaseModel]) -> None:
     with pytest.raises(ValidationError):
         model.model_validate({"type": "other", "message": "", "settings": {}})

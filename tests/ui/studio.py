@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from io import BytesIO
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Annotated, Any, Literal
@@ -17,6 +18,7 @@ from typing import Annotated, Any, Literal
 import uvicorn
 from fastapi import FastAPI, Request, UploadFile
 from fastapi.responses import JSONResponse, Response
+from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
 from realtime.core.channel import Channel
@@ -80,7 +82,7 @@ class StudioPort:
         self.configured: list[tuple[str, dict[str, Any]]] = []
         self.refuse: VitascopeError | None = None
         self.beside: list[Fold] = []
-        self.listens = False
+        self.listens = self.is_asked = False
         self._news = threading.Condition()
 
     def schema(self) -> type[BaseModel]:
@@ -100,6 +102,9 @@ class StudioPort:
 
     def writes(self) -> bool:
         return False
+
+    def answers(self) -> bool:
+        return self.is_asked
 
     def engine(self) -> EngineBadge:
         return BADGE
@@ -126,6 +131,13 @@ class StudioPort:
             made = found()
         assert made is not None, f"no such call among {self.configured}"
         return made
+
+
+def tiny_jpeg() -> bytes:
+    """Return a grey picture."""
+    file = BytesIO()
+    Image.new("RGB", (64, 48), "grey").save(file, "JPEG")
+    return file.getvalue()
 
 
 class LoopbackSession:
@@ -232,6 +244,8 @@ class Studio:
         """Places in the queue that are told in this order before a session is made; 0 is one's turn."""
         self.left: list[str] = []
         """Tickets that were given back."""
+        self.forgotten: list[str] = []
+        """Sessions whose memory was deleted."""
         self.is_ready = True
         self.url = ""
         self.loop: asyncio.AbstractEventLoop | None = None
@@ -292,6 +306,17 @@ class Studio:
         @app.get("/api/sessions/{name}/recordings/film.mp4")
         async def film(name: str) -> Response:
             return Response(b"film", media_type="video/mp4")
+
+        @app.get("/api/sessions/{name}/pictures/{number}")
+        async def picture(name: str, number: int) -> Response:
+            return (
+                Response(tiny_jpeg(), media_type="image/jpeg") if number == 7 else Response(status_code=404)
+            )
+
+        @app.delete("/api/sessions/{name}/memory")
+        async def forget(name: str) -> dict[str, int]:
+            self.forgotten.append(name)
+            return {"forgotten": 3}
 
         @app.post("/api/sessions/{name}/offer")
         async def offer(name: str, body: dict[str, str]) -> dict[str, str]:

@@ -132,12 +132,11 @@ async function microphone() {
 // Tells the server that a command is being said, or that it is over; without a microphone it could hear none.
 async function talk(isHeld) {
   if (isHeld && kind === "webrtc" && !sound.microphone) await microphone();
-  if (link && isHeld === spoken.isHeld) link.set({ [`${VOICE}.talk`]: isHeld });
+  if (link && isHeld === spoken.isHeld) link.say({ type: "settings", settings: { [`${VOICE}.talk`]: isHeld } });
 }
 
 function undo() {
-  const path = link && (link.shown || link.rtc || link.wire);
-  if (path) path.say({ type: "undo" });
+  if (link) link.say({ type: "undo" });
 }
 
 // Lets the controls show what was changed by voice.

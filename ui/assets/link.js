@@ -51,10 +51,10 @@ class Link {
     if (this.rtc) await this.rtc.speak(track);
   }
 
-  // Changes settings of the session that are the page's own.
-  set(settings) {
+  // Tells the session something: settings that are the page's own, "undo", a question.
+  say(message) {
     const path = this.shown || this.rtc || this.wire;
-    if (path) path.say({ type: "settings", settings });
+    if (path) path.say(message);
   }
 
   close() {

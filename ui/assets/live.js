@@ -27,6 +27,8 @@ const seen = new Seen(root);
 const moving = new Moving(root);
 const heard = new Heard(root);
 const spoken = new Spoken(root, { talk, undo, follow });
+const asked = new Asked(root, ASKS);
+const TOLD = { seen, motion: moving, heard, command: spoken, answer: asked, wish: asked, alert: asked };
 const gauge = new Gauge(root.querySelector(".vs-gauge"));
 const picker = root.querySelector(".vs-file");
 const address = root.querySelector(".vs-url");
@@ -66,6 +68,7 @@ function letGo() {
   moving.clear();
   heard.rest();
   spoken.rest();
+  asked.rest();
   page.stats = {};
   page.path = "";
   page.session = props.value = "";
@@ -114,13 +117,13 @@ async function start() {
     }
     enter("connecting");
     view.card("Connecting.", { actions: ["cancel"], seconds: true });
-    await me.open(asked(), { ...settings, ...(sound.isLoud && { sound: true }) }, camera);
+    await me.open(wished(), { ...settings, ...(sound.isLoud && { sound: true }) }, camera);
   } catch (trouble) {
     if (isMine()) fail(trouble);
   }
 }
 
-function asked() {
+function wished() {
   if (kind === "file" && chosen) return { kind, file: chosen.id };
   const url = address.value.trim();
   return kind === "url" && url ? { kind, url } : { kind };
@@ -156,6 +159,7 @@ function began(made) {
   sound.offer(kind);
   heard.begin(made.id, kind);
   spoken.begin();
+  asked.begin(made.id);
   trigger("submit"); // what was turned meanwhile is sent along
 }
 
@@ -171,14 +175,8 @@ function hear(event) {
     showIfPlaying();
   } else if (event.type === "stats") {
     gauge.show(Object.assign(page.stats, event));
-  } else if (event.type === "seen") {
-    seen.show((page.seen = event));
-  } else if (event.type === "motion") {
-    moving.show((page.motion = event));
-  } else if (event.type === "heard") {
-    heard.show((page.heard = event));
-  } else if (event.type === "command") {
-    spoken.show((page.command = event));
+  } else if (TOLD[event.type]) {
+    TOLD[event.type].show((page[event.type] = event));
   } else if (event.type === "result") {
     seen.happened(event);
   } else if (event.type === "recording") {

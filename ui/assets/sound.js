@@ -46,7 +46,7 @@ class Sound {
     this.isLoud = !this.isLoud;
     this.view.painted.muted = !this.isLoud;
     if (this.isLoud) this.view.painted.play().catch(() => {}); // the browser may have paused what it could not play
-    if (link) link.set({ sound: this.isLoud });
+    if (link) link.say({ type: "settings", settings: { sound: this.isLoud } });
     this._press("speaker", this.isLoud);
   }
 
