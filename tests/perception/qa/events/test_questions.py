@@ -32,10 +32,45 @@ def test_made_scenes_are_answered_rightly_and_nothing_false_is_claimed() -> None
     assert figures["event_accuracy"] > 0.98
 
 
-SAME = tuple(
-    tuple(line.strip() for line in block.strip().splitlines())
-    for block in ["\n    was there a dog?\n    WAS   THERE A  DOG???\n    Did u see a dog\n    any dogs?\n    dog\n    hey, can you tell me if there was a puppy, please\n    there was a dog, wasn't there?\n    show me the dog", "    where did I put the cup?\n    wehre did i put teh cup\n    Where's my mug?\n    find the cup\n    where have you last seen the cup?", "    what colour was the cup\n    What color was the cup?\n    which colour did the cup have\n    waht was the colour of the cup", "    how many people were there at the same time?\n    how many ppl were there at once\n    what was the number of persons at the same time\n    How many humans did you see simultaneously?", "    what was said about the umbrella?\n    what did you hear about umbrellas\n    anything about the umbrela?", "    how long was the dog there\n    For how long was the dog visible?\n    how many seconds was the dog there", "    what happened in the last 2 minutes\n    summary of the last two minutes\n    what did I miss in the past 120 seconds\n    "]
-)
+_SPELLINGS = """
+    was there a dog?
+    WAS   THERE A  DOG???
+    Did u see a dog
+    any dogs?
+    dog
+    hey, can you tell me if there was a puppy, please
+    there was a dog, wasn't there?
+    show me the dog
+
+    where did I put the cup?
+    wehre did i put teh cup
+    Where's my mug?
+    find the cup
+    where have you last seen the cup?
+
+    what colour was the cup
+    What color was the cup?
+    which colour did the cup have
+    waht was the colour of the cup
+
+    how many people were there at the same time?
+    how many ppl were there at once
+    what was the number of persons at the same time
+    How many humans did you see simultaneously?
+
+    what was said about the umbrella?
+    what did you hear about umbrellas
+    anything about the umbrela?
+
+    how long was the dog there
+    For how long was the dog visible?
+    how many seconds was the dog there
+
+    what happened in the last 2 minutes
+    summary of the last two minutes
+    what did I miss in the past 120 seconds
+"""
+SAME = [tuple(map(str.strip, block.strip().splitlines())) for block in _SPELLINGS.split("\n\n")]
 
 
 @pytest.mark.parametrize("texts", SAME, ids=lambda texts: texts[0])
