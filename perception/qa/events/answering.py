@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import tzinfo
 from statistics import fmean
 
@@ -40,6 +41,8 @@ _ANSWERS: Mapping[str, Callable[[Asked, Reading], Reply]] = {
     "camera": told.camera,
 }
 _ABOUT_ZONES = ("was", "count", "visits", "when", "which things")
+_ONE_BY_ONE = ("count", "visits", "when", "how long", "colour", "where", "moved")
+_OF_NUMBERS = ("was", "said", "now", "summary", "changed", "cut", "camera")
 MOST_MOMENTS = 8
 
 
@@ -84,6 +87,17 @@ def _replied(text: str, reading: Reading, zone: tzinfo | None) -> Reply:
         if isinstance(placed, Reply):
             return placed
         asked = placed
+    if len(asked.subjects) > 1 and asked.intent in _ONE_BY_ONE:
+        parts = [_ANSWERS[asked.intent](replace(asked, subjects=(one,)), reading) for one in asked.subjects]
+        return Reply(
+            " ".join(sentence(part.text) for part in parts),
+            [record for part in parts for record in part.records],
+            all(part.observed for part in parts),
+        )
+    if asked.subject.number > 1 and asked.intent not in _OF_NUMBERS:
+        subject = asked.subject
+        left = f"{subject.number} {subject.leftover}".strip()
+        asked = replace(asked, subjects=(replace(subject, leftover=left),))
     if asked.intent in _ABOUT_ZONES and (reply := told.zones(asked, reading)):
         return reply
     return _ANSWERS[asked.intent](asked, reading)

@@ -36,7 +36,7 @@ class Asked:
     subjects: tuple[Subject, ...] = (Subject(),)
     joined: str = "and"
     span: Span = field(default_factory=Span)
-    which: Literal["first", "last", "who", "whether", ""] = ""
+    which: Literal["first", "last", "who", "whether", "often", ""] = ""
     """The first or the last; of what was said whether somebody asks who said it, or if anybody did."""
     edge: Edge = ""
     topic: str = ""

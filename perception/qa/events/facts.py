@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from .asked import Asked
-from .phrases import Reply, ago, listed, long, times
+from .phrases import Reply, ago, listed, long, named, times
 from .places import phrase, place_of
 from .reading import Reading
 from .records import Record
 from .seen import absent, doubt, untold, window
 from .spans import Span, lasting
+from .subjects import Subject
+from .words import a
 
 
 def when(asked: Asked, reading: Reading) -> Reply:
@@ -155,6 +157,8 @@ def which_things(asked: Asked, reading: Reading) -> Reply:
     if reply := doubt(subject, asked, reading):
         return reply
     span = window(asked, reading)
+    if not asked.is_past and not asked.span.says:
+        return _here(subject, asked, reading)
     if subject.leftover:
         found = reading.things(replace(subject, leftover=""), span, limit=1)
         return (
@@ -186,3 +190,15 @@ def which_things(asked: Asked, reading: Reading) -> Reply:
     verb = {"left": " leave", "appeared": " come"}.get(asked.edge, "")
     place = f" {phrase(subject.place)}" if subject.place else ""
     return Reply(f"I saw {listed(parts)}{more}{verb}{place}{asked.span.says}{who}.", records)
+
+
+def _here(subject: Subject, asked: Asked, reading: Reading) -> Reply:
+    """Answer "what is on the left?"."""
+    found = [one for one in reading.things(replace(subject, leftover=""), limit=50) if one.is_open]
+    if subject.leftover and found:
+        return untold(subject, found, asked, reading)
+    if not found:
+        return absent(subject, asked, reading, is_now=True)
+    who = "; I do not know who" if subject.labels == ("person",) else ""
+    parts = [f"{a(named(one))} ({phrase(place_of(one.box))})" for one in found[:8]]
+    return Reply(f"I see {listed(parts)} now{who}.", found)

@@ -15,8 +15,8 @@ from .verbs import SPEECH, WHO, edged, without
 
 _NOW = re.compile(r"\b(?:is|are|am|do|does|can)\b")
 _PAST = re.compile(
-    r"\b(?:was|were|been|did|had|has|have|saw|seen|came|come in|happened|ever|appeared|entered|left"
-    r"|arrived)\b"
+    r"\b(?:was|were|been|did|had|has|have|saw|seen|came|come in|happened|ever|appeared|entered|arrived)\b"
+    r"|^(?:who|what) left\b"
 )
 
 
@@ -54,6 +54,7 @@ def _beside(text: str, knows: Knows) -> tuple[str, Beside | None]:
         order = "before" if match.group("order") == "before" else "after"
     what = match.group("what")
     spoken = re.search(rf"^(?:{WHO}|people|the \w+) {SPEECH} (?:about )?(?P<topic>.+)$", what)
+    spoken = spoken or re.search(rf"^(?P<topic>.+) (?:was|were|is|are) {SPEECH}$", what)
     if spoken:
         return match.group("main"), Beside(order, Subject(), topic=spoken.group("topic"))
     rest, edge = edged(without(what))

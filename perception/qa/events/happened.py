@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from realtime.core.clock import NS_PER_S
 
 from .asked import Asked
@@ -9,7 +11,7 @@ from .phrases import Reply, ago, listed, long, named, times
 from .places import phrase, place_of, way
 from .reading import Reading
 from .records import Kind, Record
-from .seen import STALE_NS, doubt
+from .seen import STALE_NS, absent, doubt
 from .spans import Span
 from .told import quoted, what_of
 from .watching import ANY, SEEN
@@ -141,7 +143,8 @@ def _shortened(span: Span, reading: Reading) -> Reply:
 
 def moved(asked: Asked, reading: Reading) -> Reply:
     """Answer "did the cup move?", "which way did the dog go?"."""
-    subject, now_ns = asked.subject, reading.now_ns
+    wanted, now_ns = asked.subject.place, reading.now_ns
+    subject = replace(asked.subject, place="")
     if reply := doubt(subject, asked, reading):
         return reply
     if asked.span.is_now or (not asked.is_past and not asked.span.says and not asked.which):
@@ -157,7 +160,7 @@ def moved(asked: Asked, reading: Reading) -> Reply:
         if here:
             text = f"I saw {subject.a_name}, last {ago(here[0].end_ns, now_ns)}, but did not see it move"
             return Reply(f"{text}{asked.span.says}.", here, observed=False)
-        return Reply(f"I did not see {subject.a_name}{asked.span.says}.", observed=False)
+        return absent(subject, asked, reading, is_now=False)
     if subject.leftover:
         text = f'I cannot tell anything of "{subject.leftover}", but {subject.a_name} moved'
         return Reply(f"{text} {ago(found[0].end_ns, now_ns)}.", found[:1], observed=False)
@@ -165,11 +168,22 @@ def moved(asked: Asked, reading: Reading) -> Reply:
     name = a(named(last)) if subject.is_anything else f"the {subject.name}"
     text = " ".join(f"{name} moved {_way(last)}".split())
     text = f"{text}, {ago(last.end_ns, now_ns)}, for {long(last)}"
+    if wanted and not any(_goes(one, wanted) for one in found):
+        return Reply(f"{text}; I did not see it move to the {wanted}.", found, observed=False)
     number = len(found)
     several = (
         f"; I saw such a movement {times(number)}{' or more' if number == 4 else ''}" if number > 1 else ""
     )
     return Reply(f"{text}{several}.", found)
+
+
+def _goes(record: Record, wanted: str) -> bool:
+    """Tell whether a movement leads to where somebody asks: "left", "upper right"."""
+    if record.first_box is None or record.box is None:
+        return False
+    told = f"{way(record.first_box, record.box)} {place_of(record.box)}"
+    told = told.replace("up", "upper").replace("down", "lower")
+    return all(word in told for word in wanted.replace("top", "upper").replace("bottom", "lower").split())
 
 
 def _way(record: Record) -> str:

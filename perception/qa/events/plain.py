@@ -52,7 +52,7 @@ _ASKING = frozenset(
 _COURTESY = re.compile(
     r"^(?:(?:hey|hi|hello|ok|okay|please|so|and|well|um|uh|excuse me|vitascope|computer) )+"
     r"|^(?:(?:can|could|would|will) you (?:please )?(?:tell me|say|show me)|(?:please )?(?:tell|show) me"
-    r"|do you (?:know|remember)|i (?:want|would like) to know|i wonder|say) "
+    r"|do you (?:know|remember)|i (?:want|would like) to know|i wonder|say|repeat) "
     r"(?=what|who|where|when|which|how|if|whether|was|is|did)"
     r"|(?: please| thanks| thank you)+$"
 )

@@ -10,12 +10,14 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from .asked import Asked, Intent
-from .subjects import Knows, subject_of, subjects_of
+from .subjects import Knows, Subject, subject_of, subjects_of
 from .verbs import BE, PLACED, SPEECH, WHO, edged, ordered, without
+from .words import ANYTHING
 
 Rule = Callable[[str, re.Match[str], Knows], Asked | None]
 """Takes what the pattern's group "x" holds, or else the whole question."""
 
+_PRONOUNS = ("i", "me", "you", "it", "he", "she", "we", "they", "them", "us", "him", "her", "what", "who")
 _TIMES = r"at (?:the same time|once|most|a time|maximum)|simultaneously|maximum|the most"
 _TOTAL = r"in total|altogether|overall|all in all|in all|different|distinct|unique"
 _GO = r"(?:go|going|gone|went|walk|walked|walking|run|ran|running|drive|move|moved|moving|head|heading)"
@@ -43,9 +45,22 @@ def _about(intent: Intent) -> Rule:
         subjects, joined = subjects_of(without(rest), knows)
         if intent == "was" and edge == "moved":
             return Asked("moved", subjects=subjects, edge=edge)
+        if intent == "was" and (which or _says_nothing(text, subjects)):
+            return None  # which was first or last is not what "was there" can tell
         return Asked(intent, subjects=subjects, joined=joined, which=which, edge=edge)  # type: ignore[arg-type]
 
     return make
+
+
+def _says_nothing(text: str, subjects: tuple[Subject, ...]) -> bool:
+    """Tell whether words name nothing to look for: neither a thing nor "anything"."""
+    one = subjects[0]
+    if one.unknown.split()[:1] and (
+        one.unknown.split()[0] in _PRONOUNS or one.unknown.split()[0].endswith("ing")
+    ):
+        return True
+    is_bare = one.is_anything and not one.colour and not one.place
+    return is_bare and not any(word in ANYTHING for word in text.split())
 
 
 def _named(intent: Intent) -> Rule:
@@ -54,7 +69,7 @@ def _named(intent: Intent) -> Rule:
 
     def declining(text: str, match: re.Match[str], knows: Knows) -> Asked | None:
         found = make(text, match, knows)
-        named = found and any(not one.is_anything or one.colour or one.place for one in found.subjects)
+        named = found and not _says_nothing(text, found.subjects)
         return found if named else None
 
     return declining
@@ -67,7 +82,7 @@ def _plainly(intent: Intent) -> Rule:
 def _bare(text: str, match: re.Match[str], knows: Knows) -> Asked | None:
     """Take a thing's name alone for "was there one?"."""
     subjects, joined = subjects_of(text, knows)
-    is_plain = all((one.labels or one.colour) and not one.leftover for one in subjects)
+    is_plain = all((one.labels or one.colour) and not (one.leftover or one.unknown) for one in subjects)
     return Asked("was", subjects=subjects, joined=joined) if is_plain else None
 
 
@@ -75,9 +90,11 @@ def _counted(text: str, match: re.Match[str], knows: Knows) -> Asked | None:
     peak = re.search(rf"\b(?:{_TIMES}|together)\b", text)
     total = re.search(rf"\b(?:{_TOTAL})\b", text)
     text, edge = edged(without(re.sub(rf"\b(?:{_TIMES}|{_TOTAL}|together)\b", " ", text)))
-    subject = subject_of(without(re.sub(rf"\b(?:{BE})", " ", text)), knows)
+    subjects, joined = subjects_of(without(re.sub(rf"\b(?:{BE})", " ", text)), knows)
     intent: Intent = "visits" if (edge or total) and not peak else "count"
-    return None if edge == "moved" else Asked(intent, subjects=(subject,), is_peak=bool(peak), edge=edge)
+    if edge == "moved" or _says_nothing(text, subjects):
+        return None
+    return Asked(intent, subjects=subjects, joined=joined, is_peak=bool(peak), edge=edge)
 
 
 def _often(text: str, match: re.Match[str], knows: Knows) -> Asked | None:
@@ -93,7 +110,7 @@ def _things(text: str, match: re.Match[str], knows: Knows) -> Asked | None:
         return None
     subject = subject_of(f"{who} {without(rest)}", knows)
     if subject.unknown or (who == "thing" and subject.labels):
-        words = subject.leftover or subject.unknown or subject.said
+        words = without(rest)
         subject = replace(subject, labels=(), leftover=words, unknown="", said="thing", is_known=True)
     if subject.leftover and not _ABOUT_A_THING.search(rest):
         return None  # "what is the meaning of life" asks for no thing that was seen
@@ -129,6 +146,8 @@ def _long(text: str, match: re.Match[str], knows: Knows) -> Asked | None:
 def _directed(text: str, match: re.Match[str], knows: Knows) -> Asked | None:
     rest, _ = edged(without(text))
     subjects, joined = subjects_of(without(rest), knows)
+    if _says_nothing(rest, subjects):
+        return None
     return Asked("moved", subjects=subjects, joined=joined, edge="moved", which="last")
 
 
@@ -159,11 +178,14 @@ _RULES: tuple[tuple[re.Pattern[str], Rule], ...] = (
     _of(rf"^when\b.*\b{SPEECH} (?P<x>.+)$", _spoken("last")),
     _of(rf"^(?:what|anything|words?)\b.*\b{SPEECH}(?: (?:about|of|on|regarding) (?P<x>.+))?$", _spoken()),
     _of(rf"^who {SPEECH} (?P<x>.+)$", _spoken("who")),
+    _of(rf"^how (?:often|many times) (?:{BE}) (?P<x>.+) {SPEECH}$", _spoken("often")),
+    _of(rf"^how (?:often|many times) (?:{BE}) (?:{WHO}|\w+|the \w+) {SPEECH} (?P<x>.+)$", _spoken("often")),
+    _of(r"^anything (?:about|on) (?P<x>.+)$", _spoken()),
+    _of(rf"^(?:was|were|is) (?P<x>.+) {SPEECH}$", _spoken("whether")),
     _of(
         rf"^(?:{BE}) (?:{WHO}|anything|people|a person|the \w+|\w+) (?:ever )?{SPEECH}(?: (?P<x>.+))?$",
         _spoken("whether"),
     ),
-    _of(rf"^(?:was|were|is) (?P<x>.+) {SPEECH}$", _spoken("whether")),
     _of(r"^(?:what|which) (?:is|was|are|were) the colours? of (?P<x>.+)$", _named("colour")),
     _of(
         r"^(?:what|which) colours? (?:is|was|are|were|did|does|do|has|had|of)?(?P<x>.+?)(?: have| had)?$",
@@ -171,11 +193,15 @@ _RULES: tuple[tuple[re.Pattern[str], Rule], ...] = (
     ),
     _of(r"^how (?:many (?:times|visits)|often)(?P<x>.+)$", _often),
     _of(
+        r"^(?:for )?how (?:long|much time|many (?:seconds|minutes|hours|days)(?= (?:was|were|is|did|has))) ?"
+        r"(?P<x>.+)$",
+        _long,
+    ),
+    _of(
         r"^(?:how many|(?:what (?:is|was) )?the (?:number|count) of|count|number of)(?: of)?(?: the)? "
         r"(?P<x>.+)$",
         _counted,
     ),
-    _of(r"^(?:for )?how (?:long|much time) ?(?P<x>.+)$", _long),
     _of(r"^(?:since|until) when (?P<x>.+)$", _named("when")),
     _of(
         rf"^(?:{_WHEN}(?: was| is| did)?|did|has|was|is)(?: the| there a)? (?:scene|shot|picture)? ?"
@@ -227,5 +253,7 @@ _RULES: tuple[tuple[re.Pattern[str], Rule], ...] = (
     ),
     _of(r"^(?:which|what|list|name)(?: kinds? of)?(?: all)?(?: the)? (?P<x>.+)$", _kinds),
     _of(rf"^(?:{BE}) (?P<x>.+)$", _about("was")),
+    _of(r"^there (?:is|are|was|were) (?P<x>.+?)(?: , (?:is|are|was|were) not there)?$", _about("was")),
+    _of(r"^(?:show(?: me)?|(?:tell me )?about|any (?:sign|trace) of) (?P<x>.+)$", _named("was")),
     _of(r"^(?P<x>.+)$", _bare),
 )

@@ -23,7 +23,8 @@ STALE_NS = 10 * NS_PER_S
 def doubt(subject: Subject, asked: Asked, reading: Reading) -> Reply | None:
     """Say why nothing can be known of what was asked; None when there is no reason."""
     if subject.unknown or (subject.labels and subject.is_known is False):
-        names = many(subject.unknown or subject.said)
+        name = subject.unknown or subject.said
+        names = many(name) if " " not in name else f'"{name}"'
         return Reply(f"I cannot tell {names} from other things, so I do not know.", observed=False)
     span = window(asked, reading)
     if not asked.is_past and not asked.span.says:
@@ -51,7 +52,7 @@ def _was_one(subject: Subject, asked: Asked, reading: Reading) -> Reply:
     if reply := doubt(subject, asked, reading):
         return reply
     now_ns, span = reading.now_ns, window(asked, reading)
-    if subject.number > 1:
+    if subject.number > 1 and not asked.edge:
         return _so_many(subject, asked, reading, span)
     is_now = not asked.is_past and asked.span.says == ""
     found = reading.things(subject, span, edge=asked.edge, limit=4)
@@ -69,7 +70,8 @@ def _was_one(subject: Subject, asked: Asked, reading: Reading) -> Reply:
     if asked.edge == "left":
         return Reply(f"Yes, {name} left {ago(last.end_ns, now_ns)}, after {long(last)}.", found)
     if last.is_open:
-        before = f", and I saw one {times(count - 1)} before" if count > 1 and not is_now else ""
+        one = "one" if subject.labels else "other things"
+        before = f", and I saw {one} {times(count - 1)} before" if count > 1 and not is_now else ""
         where = phrase(place_of(last.box))
         text = f"Yes, {name} is there now, {where}, and has been for {long(last)}{before}{warned(subject)}."
         return Reply(text, found)
@@ -88,16 +90,19 @@ def warned(subject: Subject) -> str:
 
 def _so_many(subject: Subject, asked: Asked, reading: Reading, span: Span) -> Reply:
     """Answer "were there two people?"."""
-    most, when = reading.peak(subject, span)
     if not asked.is_past and not asked.span.says:
-        most = len([one for one in reading.things(subject, span, limit=100) if one.is_open])
-    records = [when] if when else []
-    if subject.leftover and most:
+        here = [one for one in reading.things(subject, span, limit=100) if one.is_open]
+        number, records = len(here), here[:4]
+        text = f"I see {number_of(subject.name, number)} now"
+    else:
+        number, when = reading.peak(subject, span)
+        records = [when] if when else []
+        text = f"I saw {number_of(subject.name, number)} at the same time at most{asked.span.says}"
+    if subject.leftover and number:
         return untold(subject, records, asked, reading)
-    text = f"I saw {number_of(subject.name, most) if not subject.unknown else most} at the same time at most"
-    if most >= subject.number:
-        return Reply(f"Yes: {text}{asked.span.says}.", records)
-    return Reply(f"{text}{asked.span.says}, so not {subject.number}.", records, observed=False)
+    if number >= subject.number:
+        return Reply(f"Yes: {text}.", records)
+    return Reply(f"{text}, so not {subject.number}.", records, observed=False)
 
 
 def absent(subject: Subject, asked: Asked, reading: Reading, is_now: bool) -> Reply:
@@ -145,6 +150,8 @@ def near(subject: Subject, asked: Asked, reading: Reading) -> tuple[str, list[Re
 def untold(subject: Subject, found: list[Record], asked: Asked, reading: Reading) -> Reply:
     """Say that part of a question cannot be told, and what can."""
     last = found[0]
+    if subject.is_anything:
+        return Reply(f'I cannot tell anything of "{subject.leftover}".', observed=False)
     plainer = replace(subject, leftover="")
     text = f'I cannot tell anything of "{subject.leftover}", but I saw {plainer.a_name}{asked.span.says}'
     when = "there now" if last.is_open else ago(last.end_ns, reading.now_ns)

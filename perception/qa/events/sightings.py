@@ -103,12 +103,12 @@ class Sightings:
         """Take the things of a telling; return what ended. `steady`: whether the camera holds still."""
         if at_ns < self._seen_ns:
             return []
+        found = self.pass_time(at_ns)  # nobody told of anything for too long
         if self._seen_ns:
             gap_s = (at_ns - self._seen_ns) / NS_PER_S
             self._gap_s += (min(gap_s, 10.0) - self._gap_s) * (0.2 if self._gap_s else 1.0)
         self._seen_ns = at_ns
         self.began = []
-        found: list[Record] = []
         told = [one for one in map(_told, things) if one is not None]
         here = {which for which, *_ in told}
         for which, label, score, box, velocity in told:

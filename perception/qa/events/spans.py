@@ -25,7 +25,7 @@ FUTURE = re.compile(
     r"^(?:(?:what|who|when|where|which|how)\b(?: \w+){0,4}? )?(?:will|shall|would)\b"
     r"|\b(?:is|are|am) \w+ going to\b"
     r"|\bgoing to (?:happen|be|come|appear|leave|rain|do|go)\b|\babout to\b|\btomorrow\b"
-    r"|\b(?:in|within|over) the (?:next|coming) \w+"
+    r"|\b(?:in|within|over) the (?:next|coming) (?:\w+ )?(?:seconds?|minutes?|hours?|days?|weeks?|time)\b"
     r"|\bnext (?:\w+ )?(?:seconds?|minutes?|hours?|days?|weeks?)\b|\bin the future\b"
     r"|\bin (?:\d+|two|three|five|ten|an|a) (?:seconds?|minutes?|hours?|days?|weeks?)(?: time)?$"
 )
@@ -98,6 +98,12 @@ def cut_out(text: str, when: When) -> tuple[str, Span]:
             return Span(0, at_ns, f" until {says} ago")
         return Span(at_ns - some, min(at_ns + some, now_ns), f" about {says} ago", at_ns=at_ns)
 
+    def between(match: re.Match[str]) -> Span:
+        longer, says = _amount(match, unit=match.group("u") or match.group("u2"))
+        shorter, until = _amount(match, "n2", match.group("u2"))
+        longer, shorter = max(longer, shorter), min(longer, shorter)
+        return Span(now_ns - longer, now_ns - shorter, f" between {says} and {until} ago")
+
     def first(match: re.Match[str]) -> Span:
         amount, says = _amount(match)
         return Span(when.start_ns, when.start_ns + amount, f" in the first {says}")
@@ -107,6 +113,11 @@ def cut_out(text: str, when: When) -> tuple[str, Span]:
         rf"\b(?:in|within|during|over|for|of|from)? ?(?:the )?(?:last|past|previous) {number}{_UNIT}\b", last
     )
     found.take(rf"\bsince {_NUMBER} {_UNIT}\b(?! ago)", last)
+    found.take(
+        rf"\b(?:between|from) {_NUMBER}(?: {_UNIT})? (?:and|to|until) "
+        rf"{_NUMBER.replace('<n>', '<n2>')} {_UNIT.replace('<u>', '<u2>')} ago\b",
+        between,
+    )
     found.take(
         r"(?P<bound>\b(?:more than|longer than|less than|since|until|before|within|about|around|like|from)"
         r"\b)? ?"
@@ -139,7 +150,7 @@ def _take_vague(found: _Found) -> None:
     )
     found.take(
         r"\b(?:so far|until now|up to now|since the (?:start|beginning)"
-        r"|(?:the whole|all the) time|all along)\b",
+        r")\b",
         lambda _: Span(),
     )
 
@@ -193,8 +204,8 @@ def _take_clocks(found: _Found) -> None:
     found.take(r"\b(since|before|until|at) (\d{1,2})$", one)
 
 
-def _amount(match: re.Match[str]) -> tuple[int, str]:
-    said, unit = match.group("n") or "1", match.group("u")
+def _amount(match: re.Match[str], name: str = "n", unit: str = "") -> tuple[int, str]:
+    said, unit = match.group(name) or "1", unit or match.group("u")
     number = float(said) if said[0].isdigit() else float(WORDS[said])
     seconds = UNITS[unit if unit in UNITS else unit.rstrip("s")]
     amount = min(round(number * seconds * NS_PER_S), 1 << 61)

@@ -66,13 +66,19 @@ class Subject:
     def name(self) -> str:
         """Return it without an article: "red cup", "person", "thing"."""
         noun = self.unknown or (self.labels[0] if len(self.labels) == 1 else self.said or "thing")
-        return f"{self.colour} {noun}".strip()
+        return self._coloured(noun)
 
     @property
     def names(self) -> str:
         """Return it in the plural."""
         noun = self.unknown or (self.labels[0] if len(self.labels) == 1 else self.said or "thing")
-        return f"{self.colour} {many(noun)}".strip()
+        return self._coloured(many(noun))
+
+    def _coloured(self, noun: str) -> str:
+        """Return a noun with the colour: clothes have one, a person has none."""
+        if self.labels == ("person",) and self.colour:
+            return f"{noun} in {self.colour}"
+        return f"{self.colour} {noun}".strip()
 
     @property
     def a_name(self) -> str:
@@ -88,9 +94,14 @@ class Subject:
 def subject_of(text: str, knows: Knows) -> Subject:
     """Return what some words name. `knows` tells whether a label can be told apart here."""
     rest, place = _placed(_SCENE.sub(" ", text))
-    tokens = [word for word in rest.split() if word not in _SMALL]
+    more = re.search(
+        r"\b(?:more than|over|at least) (?=(?:\d|one|two|three|four|five|six|seven|eight|nine|ten)\b)", rest
+    )
+    rest = rest.replace(more.group(0), " ") if more else rest
+    tokens = [word for word in rest.split() if word not in _SMALL or word == "one"]
     number = next((_NUMBERS[word] for word in tokens if word in _NUMBERS), 0)
     number = number or next((int(word) for word in tokens if word.isdigit() and len(word) < 4), 0)
+    number += bool(more and "least" not in more.group(0))
     tokens = [word for word in tokens if word not in _NUMBERS and not word.isdigit()]
     found = _noun(tokens, knows)
     if found is None:

@@ -9,6 +9,8 @@ from .phrases import Reply, ago, listed, long, times
 from .reading import Reading
 from .records import Record
 
+MOST_HEARD = 200
+"""Sentences that are counted."""
 _EMPTY = frozenset(
     re.findall(
         r"\w+",
@@ -38,8 +40,18 @@ def said(asked: Asked, reading: Reading) -> Reply:
     sought = words_of(asked.topic)
     found = reading.search(sought, span, ("heard",), limit=3) if sought else []
     if not found:
-        return Reply(f'I did not hear "{asked.topic}"{span.says}.', observed=False)
-    who = "; I do not know who spoke" if asked.which == "who" else ""
+        return Reply(f'I heard nobody say "{" ".join(sought) or asked.topic}"{span.says}.', observed=False)
+    if asked.which == "often":
+        number = len(reading.search(sought, span, ("heard",), limit=MOST_HEARD))
+        more = "at least " if number == MOST_HEARD else ""
+        return Reply(
+            f"I heard that {more}{times(number)}{span.says}; the last: {quoted(found[:1], now_ns)}", found
+        )
+    is_anybody = re.search(
+        r"\b(?:anybody|anyone|somebody|someone|you hear|when|people|was|were)\b", asked.text
+    )
+    who = "" if is_anybody and asked.which != "who" else "; I do not know who spoke"
+    who = who if asked.which in ("who", "whether") else ""
     yes = "Yes, I" if asked.which == "whether" else "I"
     return Reply(f"{yes} heard{span.says}{who}: {quoted(found, now_ns)}", found)
 

@@ -17,7 +17,7 @@ SPEECH = (
     r"|hear|heard|utter(?:ed)?)"
 )
 PLACED = (
-    r"(?:put|leave|left|lay|laid|place|placed|lose|lost|drop|dropped|set|forget|forgot|keep|kept|see|seen)"
+    r"(?:put|leave|left|lay|laid|place|placed|lose|lost|drop|dropped|set|forget|forgot|keep|kept|seen|see)\b"
 )
 _APPEAR = (
     r"\b(?:appear(?:s|ed|ing)?|arrive[sd]?|arriving"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 _SYNONYMS = {
     "person": "people human humans somebody someone anybody anyone man men woman women boy girl child "
-    "children kid lady gentleman guy guys nobody individual persons who folks adult adults everybody "
+    "children kid lady gentleman guy guys nobody individual persons folks adult adults everybody "
     "everyone",
     "cell phone": "phone telephone cellphone smartphone mobile iphone mobile_phone handset",
     "tv": "television telly screen monitor tv_set",
