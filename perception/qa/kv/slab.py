@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from .layout import HEADER_BYTES, Head, Layout
+from .slab_layout import HEADER_BYTES, Head, Layout
 
 if TYPE_CHECKING:
     import torch

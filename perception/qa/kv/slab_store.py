@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from realtime.core.errors import EngineError
 
-from .layout import HEADER_BYTES, Head, Layout
+from .slab_layout import HEADER_BYTES, Head, Layout
 from .leaving import MIB, Index, Limits
 from .packing import Packing
 from .slab import Slab, Write
