@@ -6,6 +6,7 @@ tokens, and a test would pass whatever the model attended to.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +19,9 @@ from .qwen import Qwen3Vl, Qwen25Vl
 from .smolvlm import SmolVlm
 
 SCALE = 6.0
-WORDS = (*"what where when is the a cup red blue green left right none circle square ? . user".split(),)
+WORDS = tuple(
+    re.findall(r"\S+", "what where when is the a cup red blue green left right none circle ? . user")
+)
 MARKS = (
     "<pad>",
     "<unk>",
@@ -51,6 +54,7 @@ def tiny(family: str, *, seed: int = 0, layers: int = 3, dtype: torch.dtype = to
                     weight.mul_(SCALE)
                 elif name.endswith("bias"):
                     weight.normal_(std=0.1)
+        model.lm_head.weight[tokenizer.eos_token_id] = 0.0  # answers go on until they are stopped
     return kind(model.to(dtype), tokenizer, images)
 
 
