@@ -1,9 +1,9 @@
 """What remembers a stream for a language model, and what it gives back for a question.
 
-There are two kinds. A memory of *tokens* keeps projected visual embeddings (Flash-VStream, VideoStreaming) and
-gives some of them back; they are prefilled together with the question by the plain model. A memory of *keys and
-values* (ReKV) has run each frame through the model already and gives back a cache, so that nothing of the
-stream is run again. Whoever answers handles both: see `perception/qa/kv/ask.py`.
+There are two kinds. A memory of *tokens* keeps projected visual embeddings (Flash-VStream, VideoStreaming)
+and gives some of them back; they are prefilled together with the question by the plain model. A memory of
+*keys and values* (ReKV) has run each frame through the model already and gives back a cache, so that nothing
+of the stream is run again. Whoever answers handles both: see `perception/qa/kv/ask.py`.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ class TokenContext:
     picks: tuple[Pick, ...] = ()
     """What of this a person may be shown, in the order of time."""
     positions_N: torch.Tensor | None = None
-    """Where each lies for the model's rotary embedding, int64, beginning at 0 and not falling; None: one after
-    the other. Equal on all axes of a model that has three."""
+    """Where each lies for the model's rotary embedding, int64, beginning at 0 and not falling; None: one
+    after the other. Equal on all axes of a model that has three."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,8 +61,8 @@ class CacheContext:
     """Give what is remembered as keys and values that the model goes on from."""
 
     cache: Any
-    """A plain `DynamicCache`, rotated, of `tokens` tokens; the next token's position is `tokens`. It belongs to
-    the one who asked: generating makes it longer."""
+    """A plain `DynamicCache`, rotated, of `tokens` tokens; the next token's position is `tokens`. It belongs
+    to the one who asked: generating makes it longer."""
     tokens: int
     picks: tuple[Pick, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
@@ -82,7 +82,8 @@ class Memory(Protocol, Generic[S]):
     def push(self, features_TC: torch.Tensor, at_ns: int) -> None:
         """Take in one frame's projected visual embeddings, row after row of its grid.
 
-        T and C are the same for all frames of a stream; `VideoModel.grid_hw` tells rows and columns. Times grow.
+        T and C are the same for all frames of a stream; `VideoModel.grid_hw` tells rows and columns. Times
+        grow.
         """
 
     def snapshot(self) -> S:
