@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -189,7 +190,7 @@ def test_an_answer_grows_and_stops_when_nobody_listens(llava: VideoModel) -> Non
     replies = ask(llava, memory, QUESTION, snapshot, most_tokens=8)
     texts = [reply.text for reply in replies]
     assert len(texts) > 2
-    assert all(later.startswith(former) for former, later in zip(texts, texts[1:], strict=False))
+    assert all(later.startswith(former) for former, later in pairwise(texts))
     cut = ask(llava, memory, QUESTION, snapshot, most_tokens=50_000)
     next(cut)
     cut.close()
@@ -201,7 +202,7 @@ def test_what_a_model_cannot_do_is_said(llava: VideoModel) -> None:
         KVMemory(llava, Blocks, Full(), window_tokens=3)
     rope, llava.text.rotary_emb.attention_scaling = llava.text.rotary_emb.attention_scaling, 1.2
     try:
-        with pytest.raises(EngineError, match="scales keys by 1.2"):
+        with pytest.raises(EngineError, match=r"scales keys by 1\.2"):
             type(llava)(llava.model, llava.tokenizer, llava.images)
     finally:
         llava.text.rotary_emb.attention_scaling = rope
