@@ -78,6 +78,7 @@ def find(name: str) -> Source:
 
 
 def _loaded(kind: type[VideoModel], source: Source, place: torch.device, dtype: torch.dtype) -> VideoModel:
+    from safetensors import SafetensorError
     from transformers import AutoImageProcessor, AutoModelForImageTextToText, AutoTokenizer
 
     folder = source.folder
@@ -87,7 +88,7 @@ def _loaded(kind: type[VideoModel], source: Source, place: torch.device, dtype: 
         )
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         images = AutoImageProcessor.from_pretrained(folder, local_files_only=True, backend="pil")
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         hint = "Fetch it anew, or name another folder."
         raise ModelCorrupt(f"{folder} cannot be loaded: {str(error)[:300]}", hint=hint) from error
     wrong = sorted({*told["missing_keys"], *(str(key) for key in told["mismatched_keys"])})

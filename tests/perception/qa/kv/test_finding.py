@@ -27,16 +27,17 @@ from realtime.core.errors import ConfigError
 from .conftest import SECOND, Blocks, pictures, remembered
 from .lookup import TAG, VALUES, frame, lookup
 
-FRAMES = 1024
+LENGTHS = (256, pytest.param(1024, marks=pytest.mark.nightly))
 
 
-@pytest.fixture(scope="module")
-def stream():
-    """Give the lookup transformer after a stream of 1,024 frames, and what each frame's value was."""
+@pytest.fixture(scope="module", params=LENGTHS)
+def stream(request: pytest.FixtureRequest):
+    """Give the lookup transformer after a long stream, and what each frame's value was."""
+    frames = request.param
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    tags_NT = torch.nn.functional.normalize(torch.randn(FRAMES, TAG), dim=1)
-    values = torch.randint(VALUES, (FRAMES,)).tolist()
+    tags_NT = torch.nn.functional.normalize(torch.randn(frames, TAG), dim=1)
+    values = torch.randint(VALUES, (frames,)).tolist()
     memory = KVMemory(lookup(tags_NT), Blocks, LastK(), window_tokens=16)
     for index, value in enumerate(values):
         memory.push(frame(tags_NT[index], value), (index + 1) * SECOND)
@@ -56,7 +57,8 @@ def _right(memory: KVMemory, values: list[int], asked: range) -> tuple[float, fl
 
 def test_the_lookup_transformer_answers_when_the_frame_is_brought_back_and_only_then(stream) -> None:
     memory, values = stream
-    asked = range(3, FRAMES - 8, 31)
+    frames = len(values)
+    asked = range(3, frames - 8, frames // 16)
     for one in (Rekv(4), Voted(4), Hybrid(4, novelty=0.0)):
         memory.strategy = one
         assert _right(memory, values, asked) == (1.0, 1.0), one.name
@@ -66,10 +68,11 @@ def test_the_lookup_transformer_answers_when_the_frame_is_brought_back_and_only_
         assert right <= 0.2
         assert found <= 0.1
     memory.strategy = LastK(4)
-    assert _right(memory, values, range(FRAMES - 4, FRAMES)) == (1.0, 1.0)
+    assert _right(memory, values, range(frames - 4, frames)) == (1.0, 1.0)
 
 
-def test_a_needle_among_random_weights_is_found_by_the_first_layer() -> None:
+@pytest.mark.parametrize("frames", LENGTHS)
+def test_a_needle_among_random_weights_is_found_by_the_first_layer(frames: int) -> None:
     """Keys made by the matrix of queries: then what equals the question's mean fits it best."""
     torch.manual_seed(1)
     model = tiny("llava_onevision", layers=1)
@@ -84,9 +87,9 @@ def test_a_needle_among_random_weights_is_found_by_the_first_layer() -> None:
             )
     memory = KVMemory(model, Blocks, LastK(), window_tokens=40)
     words = ["cup", "red blue", "green left ?", "what circle none", "where is the ."]
-    planted = {200 * (n + 1): model.query(text) for n, text in enumerate(words)}
+    planted = {frames // 6 * (n + 1): model.query(text) for n, text in enumerate(words)}
     spread = model.text.embed_tokens.weight.std()
-    for index in range(FRAMES):
+    for index in range(frames):
         tokens = torch.randn(4, model.width) * spread
         if index in planted:
             tokens = planted[index].embeddings_NC.mean(dim=0) + 0.1 * tokens

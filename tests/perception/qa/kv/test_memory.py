@@ -40,7 +40,8 @@ def _push(model: VideoModel, memory: KVMemory, shown, first: int) -> None:
         memory.push(seen.tokens_TC, index * SECOND, deep_DTC=seen.deep_DTC)
 
 
-def test_asking_twice_gives_the_same_and_changes_nothing(model: VideoModel) -> None:
+def test_asking_twice_gives_the_same_and_changes_nothing(some: VideoModel) -> None:
+    model = some
     memory = remembered(model, pictures(6), Hybrid(4))
     snapshot = memory.snapshot()
     first = _ids(model, memory, snapshot)
@@ -52,7 +53,8 @@ def test_asking_twice_gives_the_same_and_changes_nothing(model: VideoModel) -> N
     assert torch.equal(memory.read(range(9), 2)[1], fresh.read(range(9), 2)[1])
 
 
-def test_many_asks_while_frames_are_encoded_equal_those_one_after_the_other(model: VideoModel) -> None:
+def test_many_asks_while_frames_are_encoded_equal_those_one_after_the_other(some: VideoModel) -> None:
+    model = some
     later = pictures(12, seed=5)
     quiet = remembered(model, pictures(6), Hybrid(4))
     questions = ["where is the red cup ?", "what is left ?", "is the green circle right ?"]
@@ -120,7 +122,8 @@ def test_as_published_layers_choose_apart_and_a_vote_does_not(llava: VideoModel)
     assert max(pick.score for pick in shared.picks) <= 1.0
 
 
-def test_compact_vectors_give_the_products_of_repeated_ones(model: VideoModel) -> None:
+def test_compact_vectors_give_the_products_of_repeated_ones(some: VideoModel) -> None:
+    model = some
     memory = remembered(model, pictures(8), LastK())
     rows, query = memory.snapshot().rows, model.query(QUESTION)
     assert rows is not None
@@ -164,8 +167,9 @@ def test_a_store_on_disk_brings_the_memory_over_a_restart(llava: VideoModel, tmp
     again.close()
 
 
-def test_remembered_tokens_prefilled_equal_remembered_keys(model: VideoModel) -> None:
+def test_remembered_tokens_prefilled_equal_remembered_keys(some: VideoModel) -> None:
     """Tokens of one frame, where frames lie on one axis: then both ways are the same forward."""
+    model = some
     seen = model.features(pictures(1)[0])
     memory = remembered(model, pictures(1), Full())
     kept = memory.context(model.query(QUESTION), memory.snapshot())
