@@ -61,8 +61,19 @@ def ask(
     the model within one token. Raises EngineError when the model fails.
     """
     context = memory.context(model.query(bare or question), snapshot)
-    reply = Reply(context)
-    yield from _pieces(model, reply, model.prompt_ids(question), most_tokens)
+    yield from replies(model, context, question, most_tokens)
+
+
+def replies(model: VideoModel, context: Context, question: str, most_tokens: int) -> Iterator[Reply]:
+    """Answer from a context that is there already; as `ask` does."""
+    yield from _pieces(model, Reply(context), model.prompt_ids(question), most_tokens)
+
+
+def is_empty(context: Context) -> bool:
+    """Tell whether a context holds nothing that was seen."""
+    if isinstance(context, TokenContext):
+        return not context.times_ns
+    return not context.picks
 
 
 def answer_ids(

@@ -57,8 +57,11 @@ class KVMemory:
         *,
         window_tokens: int = 15_000,
         room: int = 0,
+        embedding_size: int = 0,
     ) -> None:
-        """Begin with the prompt's beginning. `room`: rows to make room for at once; 0: as they come.
+        """Begin with the prompt's beginning, and with what the store has kept.
+
+        `room`: rows to make room for at once; 0: as they come. `embedding_size`: of what `push` is given.
 
         Raises EngineError when the window holds no frame.
         """
@@ -71,15 +74,17 @@ class KVMemory:
                 permanent=True,
             )
         self.model, self.strategy = model, strategy
+        self._no_embedding = torch.zeros(embedding_size) if embedding_size else None
         self.store = store(BlockShape(model.layers, model.kv_heads, layout.tokens, model.head_dim))
         self._scored = "score" in inspect.signature(self.store.append).parameters
         self._keys, self._values = Grown(2), Grown(2)
         self._window_numbers: list[int] = []
         self._table = Table(room)
-        self._sketch = Sketcher(model.grid_hw)
+        self._sketch = Sketcher(model.grid_hw, len(model.around_ids[0]))
         self._known_ns = 0
-        self._snapshot = KVSnapshot(None, 0)
         self.sink = self._encoded_sink()
+        self._restore()
+        self._snapshot = KVSnapshot(self._table.now(), self._known_ns)
 
     def push(
         self,
@@ -97,7 +102,7 @@ class KVMemory:
         cache = StreamCache(Fixed(*past), layout, model.rotary, layout.offsets_AT, model.layers)
         model.run(model.block(features_TC), cache, deep_DTC=deep_DTC)
         keys_LHTD, values_LHTD = cache.new
-        sketch = self._sketch(features_TC)
+        sketch = self._sketch(keys_LHTD[0], values_LHTD[0])
         score = {"score": self._novelty(sketch)} if self._scored else {}
         number = self.store.append(keys_LHTD, values_LHTD, at_ns, **score)
         self._keys.append(keys_LHTD)
@@ -105,7 +110,9 @@ class KVMemory:
         self._window_numbers.append(number)
         self._shorten(len(self._window_numbers) - self._window_frames)
         vectors_LV = keys_LHTD.float().mean(dim=2).flatten(1).cpu()
-        self._table.append(number, at_ns, vectors_LV, sketch, embedding_E)
+        self._table.append(
+            number, at_ns, vectors_LV, sketch, self._no_embedding if embedding_E is None else embedding_E
+        )
         there = len(self.store.numbers())
         if (len(self._table) - there) * STALE > len(self._table):
             self._clear()
@@ -201,6 +208,22 @@ class KVMemory:
         cache = StreamCache(Fixed(), model.layout, model.rotary, text_AN, model.layers)
         model.run(model.embed(model.sink_ids), cache)
         return cache.new
+
+    def _restore(self) -> None:
+        """Make rows of the blocks that a store kept over a restart; the window begins empty."""
+        numbers = list(self.store.numbers())
+        told = getattr(self.store, "vectors", None)
+        known = dict(zip(*told(), strict=True)) if numbers and told is not None else {}
+        for number in numbers:
+            vector = torch.as_tensor(known[number]).flatten(1) if number in known else self._vector(number)
+            sketch = self._sketch(*self.store.read([number], 0))
+            at_ns = self.store.at_ns(number)
+            self._table.append(number, at_ns, vector, sketch, self._no_embedding)
+            self._known_ns = at_ns
+
+    def _vector(self, number: int) -> torch.Tensor:
+        keys = [self.store.read([number], layer)[0] for layer in range(self.model.layers)]
+        return torch.stack(keys).float().mean(dim=2).flatten(1)
 
     def _shorten(self, frames: int) -> None:
         """Leave the oldest frames out of the window."""

@@ -107,25 +107,25 @@ class Table:
 
 
 class Sketcher:
-    """Make sketches of frames whose embeddings lie on a grid."""
+    """Make sketches of frames from the first layer's keys and values.
 
-    def __init__(self, grid_hw: tuple[int, int]) -> None:
-        self._grid_hw = grid_hw
+    Those are the frame's embeddings through two matrices, nothing attended to yet: so a sketch can be made
+    again from a block alone, and says nothing of what came before the frame.
+    """
+
+    def __init__(self, grid_hw: tuple[int, int], before: int) -> None:
+        """`before`: tokens of a block that come before the grid's."""
+        self._grid_hw, self._before = grid_hw, before
         self._matrix: torch.Tensor | None = None
 
-    def __call__(self, features_TC: torch.Tensor) -> torch.Tensor:
-        """Return (S,) float32 on the CPU. Tokens off the grid are averaged as one cell."""
-        tokens_TC = features_TC.float()
+    def __call__(self, keys_HTD: torch.Tensor, values_HTD: torch.Tensor) -> torch.Tensor:
+        """Return (S,) float32 on the CPU: averaged over 2 by 2 cells, then projected."""
         rows, columns = self._grid_hw
-        if rows * columns == tokens_TC.shape[0]:
-            picture = tokens_TC.T.reshape(1, -1, rows, columns)
-            cells = torch.nn.functional.adaptive_avg_pool2d(
-                picture, (min(rows, 2), min(columns, 2))
-            ).flatten()
-        else:
-            cells = tokens_TC.mean(dim=0)
-        cells = cells.cpu()
+        both_TV = torch.cat((keys_HTD, values_HTD)).transpose(0, 1).flatten(1).float()
+        seen_TV = both_TV[self._before : self._before + rows * columns]
+        picture = seen_TV.T.reshape(1, -1, rows, columns)
+        cells = torch.nn.functional.adaptive_avg_pool2d(picture, (min(rows, 2), min(columns, 2))).flatten()
         if self._matrix is None:
             generator = torch.Generator().manual_seed(0)
             self._matrix = torch.randn(len(cells), SKETCH, generator=generator) / math.sqrt(SKETCH)
-        return cells @ self._matrix
+        return cells.cpu() @ self._matrix

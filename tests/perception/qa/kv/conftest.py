@@ -18,6 +18,8 @@ from perception.qa.kv.strategies import Choice, Strategy
 
 SECOND = 1_000_000_000
 QUESTION = "where is the red cup ?"
+QUICK = ("llava_onevision", "qwen3_vl")
+BY_NIGHT = [pytest.param(one, marks=pytest.mark.nightly) for one in FAMILIES if one not in QUICK]
 IMAGE_MARK = {
     "llava_onevision": "<video>",
     "smolvlm": "<image>",
@@ -141,6 +143,13 @@ def model(request: pytest.FixtureRequest) -> VideoModel:
     """Give a tiny model of each family."""
     torch.set_num_threads(1)
     return tiny(request.param)
+
+
+@pytest.fixture(scope="session", params=[*QUICK, *BY_NIGHT])
+def some(request: pytest.FixtureRequest) -> VideoModel:
+    """Give a tiny model of two families, the others by night: one with an axis of positions, one with three."""
+    torch.set_num_threads(1)
+    return tiny(request.param, seed=2)
 
 
 @pytest.fixture(scope="session")
