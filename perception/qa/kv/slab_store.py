@@ -1,14 +1,14 @@
 """Blocks on disk: slab files in one folder, found again after a restart, bounded, and deleted for real.
 
-An append writes the new record first and lets another leave after it, so a full disk loses nothing. Emptied
-records are written over by the next appends; a file without records is deleted. What is forgotten on request
-or for its age is overwritten with zeros; whether the disk itself keeps an old copy is beyond a program.
+There is room for one block more than is kept: an append writes it and another leaves with the next, so a full
+disk loses nothing. Emptied records are written over by the next appends; a file without records is deleted.
+What is forgotten on request or for its age is overwritten with zeros; whether the disk itself keeps an old
+copy is beyond a program.
 """
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import logging
 import os
 import threading
@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING
 
 from realtime.core.errors import EngineError
 
-from .slab_layout import HEADER_BYTES, Head, Layout
 from .leaving import MIB, Index, Limits
 from .packing import Packing
 from .slab import Slab, Write
+from .slab_layout import HEADER_BYTES, Head, Layout
 from .store import BlockShape
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SLAB_MIB = 64.0
+MOST_SLABS = 128
+"""Files of a full store, about; they grow with its limit."""
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -72,7 +74,7 @@ class SlabStore:
         """
         self.folder, self.packing = folder, packing
         self.corrupt = 0
-        self._layout = Layout(packing, model, int(slab_mib * MIB))
+        self._layout = Layout(packing, model, int(max(slab_mib, limits.most_mib / MOST_SLABS) * MIB))
         shape = packing.shape
         vector_bytes = 16 + 4 * shape.layers * shape.heads * shape.head_dim
         self.most_blocks = max(1, limits.blocks(self._layout.record_bytes + vector_bytes) - 1)
@@ -99,13 +101,13 @@ class SlabStore:
         found: list[tuple[Head, Slab, int]] = []
         for path in sorted(self.folder.glob("*.slab")):
             with path.open("rb") as file:
-                epoch_ns = self._layout.epoch_ns(file.read(HEADER_BYTES), path.name)
-            if epoch_ns is None:
+                header = self._layout.read_header(file.read(HEADER_BYTES), path.name)
+            if header is None:
                 log.warning("The header of %s is damaged; what it held is lost, and it is deleted", path)
                 path.unlink()
                 path.with_suffix(".vectors").unlink(missing_ok=True)
                 continue
-            slab = Slab(path, self._layout, int(path.stem), epoch_ns, self._write)
+            slab = Slab(path, self._layout, int(path.stem), *header, self._write)
             self._slabs[slab.serial] = slab
             found += [(head, slab, slot) for slot, head in slab.scan()]
         found.sort(key=lambda one: one[0].number)
@@ -128,7 +130,11 @@ class SlabStore:
     @property
     def used_bytes(self) -> int:
         """Bytes of all files."""
-        return sum(path.stat().st_size for path in self.folder.iterdir() if path.is_file())
+        total = 0
+        for path in self.folder.iterdir():
+            with suppress(FileNotFoundError):  # deleted meanwhile
+                total += path.stat().st_size
+        return total
 
     def append(
         self, keys_LHTD: torch.Tensor, values_LHTD: torch.Tensor, at_ns: int, *, score: float = 0.0
@@ -147,8 +153,10 @@ class SlabStore:
             number = self._next if number is None else number
             if number < self._next:
                 raise ValueError(f"block {number} comes after block {self._next - 1}")
+            self._drop(self._index.expired(at_ns), wipe=True)
+            while len(self._index) > self.most_blocks and (out := self._index.next_out()) is not None:
+                self._drop([out], wipe=False)
             try:
-                self._empty_damaged()
                 slab, slot = self._room()
                 stored_ns = at_ns + self._epoch_ns - slab.epoch_ns
                 head = slab.write(slot, number, stored_ns, score, packed, self.packing.vector(packed))
@@ -156,9 +164,6 @@ class SlabStore:
                 raise _disk_error(error, self.folder) from error
             self._index.add(number, at_ns, score, Place(slab, slot, head))
             self._next = number + 1
-            self._drop(self._index.expired(at_ns), wipe=True)
-            while len(self._index) > self.most_blocks and (out := self._index.next_out()) is not None:
-                self._drop([out], wipe=False)
             return number
 
     def _room(self) -> tuple[Slab, int]:
@@ -233,31 +238,24 @@ class SlabStore:
             self._drop(numbers, wipe=True)
 
     def _drop(self, numbers: Sequence[int], *, wipe: bool) -> None:
-        touched: dict[int, Slab] = {}
+        """Take blocks out, and those that were found damaged."""
+        out = [(entry.item, wipe) for number in numbers if (entry := self._index.take(number)) is not None]
+        while self._damaged:
+            out.append((self._damaged.popleft(), True))
         try:
-            for number in numbers:
-                entry = self._index.take(number)
-                if entry is None:
-                    continue
-                slab = entry.item.slab
-                slab.empty(entry.item.slot, wipe=wipe)
-                touched[slab.serial] = slab
-            for slab in touched.values():
+            for place, is_wiped in out:
+                place.slab.empty(place.slot, wipe=is_wiped)
+            for slab in {place.slab.serial: place.slab for place, _ in out}.values():
                 if not slab.live:
                     slab.unlink()
                     del self._slabs[slab.serial]
                 elif wipe:
                     slab.sync()
-            if wipe and self._next - 1 in numbers:
-                with suppress(OSError):  # a full disk must not keep anyone from forgetting
-                    (self.folder / "next").write_text(str(self._next))
         except OSError as error:
             raise _disk_error(error, self.folder) from error
-
-    def _empty_damaged(self) -> None:
-        while self._damaged:
-            place = self._damaged.popleft()
-            place.slab.empty(place.slot, wipe=True)
+        if wipe and self._next - 1 in numbers:
+            with suppress(OSError):  # a full disk must not keep anyone from forgetting
+                (self.folder / "next").write_text(str(self._next))
 
     def close(self) -> None:
         """Let go of everything. Twice does no harm."""
@@ -277,6 +275,8 @@ class SlabStore:
 
 
 def _locked(folder: Path) -> int:
+    import fcntl  # not on Windows, where nothing else here works either: it has no pread
+
     fd = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -22,7 +22,7 @@ import torch
 
 from perception.qa.kv.memory import Query, TokenContext
 
-from .flash_config import PUBLISHED, FlashConfig
+from .flash_config import FlashConfig, fitting
 from .kmeans import Floats, centre, weighted_kmeans
 from .parts import Forgotten, Grid, Piece, checked, context_of, pooled
 
@@ -84,8 +84,9 @@ class FlashSnapshot:
 class FlashMemory:
     """Remember all frames in a fixed number of tokens. Satisfies `Memory[FlashSnapshot]`."""
 
-    def __init__(self, grid_hw: Grid, config: FlashConfig = PUBLISHED) -> None:
-        self._grid, self.config = grid_hw, config
+    def __init__(self, grid_hw: Grid, config: FlashConfig | None = None) -> None:
+        """Take the published sizes where `grid_hw` is fine, smaller ones where it is not, or `config`."""
+        self._grid, self.config = grid_hw, config or fitting(grid_hw)
         self._forgotten = Forgotten()
         self._now = FlashSnapshot()
 
