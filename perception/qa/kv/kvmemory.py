@@ -125,11 +125,13 @@ class KVMemory:
 
     def context(self, query: Query, memory: KVSnapshot) -> CacheContext:
         """Choose blocks for a question and return them as a plain cache. Any thread."""
+        rows = memory.rows
         for _ in range(TRIES):
             try:
-                return self._context(query, memory)
-            except KeyError:  # blocks went while they were read
-                continue
+                return self._context(query, rows)
+            except KeyError:  # blocks have gone since; the table was not cleared of them, or is an old one
+                assert rows is not None
+                rows = rows.only(torch.isin(rows.numbers_N, torch.tensor(list(self.store.numbers()))))
         raise EngineError("Frames went from memory faster than they could be read.", hint="Ask again.")
 
     def forget(self, begin_ns: int, end_ns: int) -> int:
@@ -181,10 +183,7 @@ class KVMemory:
         cache = StreamCache(Chosen(self.sink, read), model.layout, model.rotary, text_AN, model.layers)
         model.run(query.embeddings_NC, cache)
 
-    def _context(self, query: Query, memory: KVSnapshot) -> CacheContext:
-        rows = memory.rows
-        if rows is not None:
-            rows = rows.only(torch.isin(rows.numbers_N, torch.tensor(list(self.store.numbers()))))
+    def _context(self, query: Query, rows: Rows | None) -> CacheContext:
         if rows is None or not len(rows):
             cache, tokens = plain_cache(self.model, self.sink, [], 0)
             return CacheContext(cache, tokens)

@@ -62,15 +62,12 @@ def newest(rows: Rows, count: int) -> torch.Tensor:
 
 
 def best(scores_N: torch.Tensor, frames: int, recent: int) -> torch.Tensor:
-    """Return the newest `recent` rows and those of the greatest scores besides, `frames` in all, rising.
-
-    Of equal scores the later row is taken.
-    """
+    """Return the newest `recent` rows and those of the greatest scores besides, `frames` in all, rising."""
     count = len(scores_N)
     recent = min(recent, frames, count)
     old, wanted = count - recent, min(frames, count) - recent
-    ranked = torch.sort(scores_N[:old].flip(0), descending=True, stable=True).indices[:wanted]
-    return torch.cat((old - 1 - ranked, torch.arange(old, count))).sort().values
+    chosen = torch.topk(scores_N[:old], wanted).indices
+    return torch.cat((chosen, torch.arange(old, count))).sort().values
 
 
 def standardised(scores_N: torch.Tensor) -> torch.Tensor:

@@ -28,7 +28,7 @@ def layer_scores(
     chosen: list[torch.Tensor] = []
 
     def choose(layer: int, query_V: torch.Tensor) -> list[int]:
-        scores.append(rows.vectors_LNV[layer] @ query_V)
+        scores.append(rows.products(layer, query_V))
         chosen.append(best(scores[-1], frames, recent))
         return [int(number) for number in rows.numbers_N[chosen[-1]]]
 
