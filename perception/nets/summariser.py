@@ -1,8 +1,8 @@
 """Sum up a clip of a stream as a few tokens: the small network of our VideoStreaming.
 
 A transformer in which all see all reads [the memory of the clip before | the clip's tokens | queries | the
-clip's mean]. What it makes of the queries is the clip's memory, in the space of the language model that will
-read it; what it makes of the mean is the clip's indicator, by which a question finds it. In Qian et al. (2024,
+clip's mean]. What it makes of the queries is the memory, in the space of the language model that will
+read it; what it makes of the mean is the indicator, by which a question finds the clip. In Qian et al. (2024,
 arXiv:2405.16009) a language model of 2.7 G parameters does this.
 """
 
