@@ -31,7 +31,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--summary-minutes", type=float, default=1.0, help="after that, for the summariser")
     parser.add_argument("--steps", type=int, default=0, help="end both after so many steps instead")
     parser.add_argument("--frames", type=int, default=4096, help="frames of a batch of clips, about")
-    parser.add_argument("--lr", type=float, default=1.5e-3)
+    parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=max((os.cpu_count() or 2) - 2, 0), help="processes that make batches")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")

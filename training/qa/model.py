@@ -77,10 +77,14 @@ def pixels(frames_3HW: torch.Tensor) -> torch.Tensor:
 
 
 def frame_embeds(model: LlavaOnevisionForConditionalGeneration, frames_BT3HW: torch.Tensor) -> torch.Tensor:
-    """Return the tokens of frames, (B, T, TOKENS, D); the newline that the class adds behind a video is left out."""
-    batch, count = frames_BT3HW.shape[:2]
-    every = model.model.get_video_features(pixels(frames_BT3HW.flatten(0, 1))[:, None]).pooler_output
-    return every[:, :TOKENS].unflatten(0, (batch, count))
+    """Return the tokens of frames, (B, T, TOKENS, D), as `get_video_features` gives them, without its newline.
+
+    What that interpolates is the mean of two by two patches; told so, a GPU takes a tenth of the time.
+    """
+    inner, side = model.model, SIDE // PATCH
+    states = inner.vision_tower(pixels(frames_BT3HW.flatten(0, 1)), output_hidden_states=True).hidden_states[-1]
+    every = inner.multi_modal_projector(states).unflatten(1, (side // 2, 2, side // 2, 2)).mean((2, 4))
+    return every.flatten(1, 2).unflatten(0, frames_BT3HW.shape[:2])
 
 
 def save(model: LlavaOnevisionForConditionalGeneration, folder: Path) -> None:

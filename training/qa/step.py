@@ -69,7 +69,7 @@ def losses(model: Any, frames_BT3HW: torch.Tensor, made: Batch, window: int, tai
     if shows.shape[-1] > 1:
         some = (shows.any(-1) & ~shows.all(-1)).float()
         scores = torch.stack(plan.scores).float()
-        right = scores.masked_fill(~shows, -1e4).logsumexp(-1) - scores.logsumexp(-1)
+        right = (scores.log_softmax(-1) * shows).sum(-1) / shows.sum(-1).clamp(min=1)
         finds = -(right * some).sum() / (some.sum() * len(scores)).clamp(min=1)
     hits = found[:, :, 0].argmax(-1) == wanted[..., 0]
     return Losses(answer + 0.2 * every[..., 1].mean() + FINDING * finds, answer.detach(), finds.detach(), hits)

@@ -129,7 +129,8 @@ def losses(model: Any, summariser: Summariser, frames_BT3HW: torch.Tensor, made:
     scores = 12 * torch.einsum("bqc,bkc->bqk", seeks, about)
     shows = torch.from_numpy(made.shows_BQT).to(device)[..., : clips * CLIP].unflatten(-1, (clips, CLIP)).any(-1)
     some = (shows.any(-1) & ~shows.all(-1)).float()
-    finds = -((scores.masked_fill(~shows, -1e4).logsumexp(-1) - scores.logsumexp(-1)) * some).sum() / some.sum().clamp(min=1)
+    right = (scores.log_softmax(-1) * shows).sum(-1) / shows.sum(-1).clamp(min=1)
+    finds = -(right * some).sum() / some.sum().clamp(min=1)
     noise = torch.rand(scores.shape, generator=draws, device=device)
     wish = scores.detach() - torch.log(-torch.log(noise.clamp(1e-6, 1 - 1e-6))) * (0.5 if told else 0.0)
     given = torch.rand(batch, asked, 1, generator=draws, device=device) < told
@@ -172,9 +173,9 @@ def train(model: Any, budget: Budget, device: str, pool: Pool | None = None, say
             yield spec((TRAINING, 2, budget.seed, number), budget.frames)
             number += 1
 
-    began, step, told = time.monotonic(), 0, []
+    began, told = time.monotonic(), []
     rng = np.random.default_rng(budget.seed)
-    for made in ahead(specs(), pool):
+    for step, made in enumerate(ahead(specs(), pool)):
         progress = step / budget.steps if budget.steps else (time.monotonic() - began) / (60 * budget.minutes)
         if progress >= 1:
             break
@@ -187,12 +188,11 @@ def train(model: Any, budget: Budget, device: str, pool: Pool | None = None, say
         loss.backward()
         nn.utils.clip_grad_norm_(summariser.parameters(), 1.0)
         optimizer.step()
-        step += 1
         told.append(torch.stack((loss.detach(), right.float().mean(), hit.float().mean())))
         if len(told) == 50:
             loss_, right_, hit_ = torch.stack(told).mean(0).tolist()
             told.clear()
-            say(f"summariser {step} {progress:.3f} loss {loss_:.3f} right {right_:.3f} hit {hit_:.3f}")
+            say(f"summariser {step + 1} {progress:.3f} loss {loss_:.3f} right {right_:.3f} hit {hit_:.3f}")
     return summariser.eval()
 
 

@@ -26,10 +26,10 @@ WORK = Path(__file__).resolve().parents[1] / "_work"
 """Checkpoints; ignored by git."""
 TRAINING, HELD_OUT = 1, 9
 """First numbers of seeds: what is learnt from, and what is judged by, share none."""
-SEEING = 0.15
-"""Share of the budget for single frames."""
-LONGEST = ((0.25, 8), (0.38, 24), (0.5, 48), (1.0, 96))
-"""Up to which share of the budget clips have at most so many frames."""
+SEEING, SEEN = 0.3, 0.95
+"""Single frames are learnt until such a share is answered right, or for such a share of the budget at most."""
+LONGEST = ((0.08, 8), (0.2, 24), (0.35, 48), (1.0, 96))
+"""Up to which share of what is left then clips have at most so many frames."""
 WINDOWS = (4, 8, 16, 32, 1 << 16)
 
 
@@ -49,15 +49,19 @@ class Budget:
     """Of the average of weights."""
 
 
-def plan(progress: float, seed: tuple[int, ...], frames: int, questions: int) -> tuple[Spec, int]:
-    """Return what batch to make at a share of the budget, and the window to encode it with."""
+def plan(share: float | None, seed: tuple[int, ...], frames: int, questions: int) -> tuple[Spec, int]:
+    """Return what batch to make at a share of the budget for clips, and the window to encode it with.
+
+    A share of None stands for single frames.
+    """
     rng = np.random.default_rng(seed)
-    if progress < SEEING:
-        return Spec(seed, max(frames // 4, 1), 1, questions), 1
-    most = next(most for share, most in LONGEST if progress <= share or share == 1.0)
+    if share is None:
+        return Spec(seed, max(frames // 8, 1), 1, questions), 1
+    most = next(most for end, most in LONGEST if share <= end or end == 1.0)
     sizes = [size for size in (2, 4, 8, 16, 24, 32, 48, 64, 96) if size <= most]
     few = sizes[-1] if rng.random() < 0.4 else int(rng.choice(sizes))
-    return Spec(seed, max(frames // max(few, 8), 1), few, questions), int(rng.choice(WINDOWS))
+    asked = questions if few < 16 else 2 * questions
+    return Spec(seed, max(frames // max(few, 8), 1), few, asked), int(rng.choice(WINDOWS))
 
 
 def rate(progress: float) -> float:
@@ -78,6 +82,8 @@ class Training:
         self.optimizer = torch.optim.AdamW(groups, lr=budget.lr, betas=(0.9, 0.98), fused=device != "cpu")
         self.average = copy.deepcopy(self.model).eval()
         self.step, self.spent_s = 0, 0.0
+        self.seen_at: float | None = None
+        """Share of the budget at which single frames were over."""
         if path.exists():
             self._load()
 
@@ -87,6 +93,13 @@ class Training:
         if self.budget.steps:
             return min(self.step / self.budget.steps, 1.0)
         return min(self.spent_s / (60 * self.budget.minutes), 1.0)
+
+    @property
+    def share(self) -> float | None:
+        """Share that is spent of what clips have; None while single frames are learnt."""
+        if self.seen_at is None and self.progress >= SEEING:
+            self.seen_at = self.progress
+        return None if self.seen_at is None else (self.progress - self.seen_at) / max(1 - self.seen_at, 1e-6)
 
     def learn(self, made: Batch, window: int, draws: torch.Generator) -> torch.Tensor:
         """Take one step; returns answer loss, loss of finding and share of right answers, not waited for."""
@@ -109,7 +122,7 @@ class Training:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         state = {
             "model": self.model.state_dict(), "average": self.average.state_dict(), "step": self.step,
-            "optimizer": self.optimizer.state_dict(), "spent_s": self.spent_s,
+            "optimizer": self.optimizer.state_dict(), "spent_s": self.spent_s, "seen_at": self.seen_at,
         }  # fmt: skip
         part = self.path.with_suffix(".part")
         torch.save(state, part)
@@ -120,7 +133,7 @@ class Training:
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.step, self.spent_s = state["step"], state["spent_s"]
+        self.step, self.spent_s, self.seen_at = state["step"], state["spent_s"], state["seen_at"]
 
 
 def train(size: Size, budget: Budget, device: str, path: Path, pool: Pool | None = None, say: Any = print) -> Training:
@@ -132,7 +145,7 @@ def train(size: Size, budget: Budget, device: str, path: Path, pool: Pool | None
     def specs() -> Iterator[Spec]:
         number = run.step
         while True:
-            spec, window = plan(run.progress, (TRAINING, budget.seed, number), budget.frames, budget.questions)
+            spec, window = plan(run.share, (TRAINING, budget.seed, number), budget.frames, budget.questions)
             windows.append(window)
             number += 1
             yield spec
@@ -145,6 +158,8 @@ def train(size: Size, budget: Budget, device: str, path: Path, pool: Pool | None
         if len(told) == 50 or (budget.steps and run.step >= budget.steps):
             answer, finds, right = torch.stack(told).mean(0).tolist()
             told.clear()
+            if run.seen_at is None and right >= SEEN:
+                run.seen_at = run.progress
             say(
                 f"step {run.step} {run.progress:.3f} {run.spent_s:.0f}s clips {made.view_BT.shape[0]}x{made.view_BT.shape[1]} "
                 f"answer {answer:.3f} finds {finds:.3f} right {right:.3f}"
