@@ -1,0 +1,1 @@
+"""Families of video models: for each, how a picture becomes tokens and where those lie."""
