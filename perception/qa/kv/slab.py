@@ -96,7 +96,7 @@ class Slab:
         first, last = self.layout.ends(head)
         record = bytearray(self.layout.record_bytes)
         record[: len(first)] = first
-        record[len(first) : len(first) + rows.nbytes] = rows.tobytes()
+        np.frombuffer(record, np.uint8)[len(first) : len(first) + rows.size] = rows.ravel()
         record[-len(last) :] = last
         vector = vector_LHD.numpy().tobytes()
         try:
