@@ -45,7 +45,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> dict[str, Any]:
     if not torch.cuda.is_available():
         raise ConfigError("There is no NVIDIA GPU here.", hint="This benchmark is for machines with one.")
-    torch.backends.cuda.matmul.allow_tf32 = True
     figures: dict[str, Any] = {"device": torch.cuda.get_device_name(0), "torch": torch.__version__}
     figures["levels_apart"] = parity()
     figures["fps"] = dict(_speeds(EMBEDDED, "embedded 256", 256, options))
