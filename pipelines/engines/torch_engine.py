@@ -63,7 +63,7 @@ class TorchEngine:
         self._lock = threading.Lock()
         """Held for a run: a module with extensions holds the tensors of its one run."""
         if (self._device.type, precision) == ("cuda", "fp32"):
-            # By default cuDNN rounds products to TF32, whose pixels are 0.0013 off where 0.001 is allowed (H200).
+            # cuDNN rounds to TF32 unless told not to: pixels were 0.0013 off, 0.001 is allowed (H200).
             torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
         builds = backend != "torch" or self._device.type != "cpu"
         self.info = EngineInfo(
