@@ -21,6 +21,8 @@ def when(asked: Asked, reading: Reading) -> Reply:
     if reply := doubt(subject, asked, reading):
         return reply
     is_first = asked.which == "first"
+    if asked.edge == "moved":
+        return _when_moved(asked, reading, is_first=is_first)
     found = reading.things(subject, asked.span, edge=asked.edge, is_first=is_first, limit=4)
     if not found:
         if asked.edge == "left" and (here := reading.things(subject, limit=1)) and here[0].is_open:
@@ -45,6 +47,25 @@ def when(asked: Asked, reading: Reading) -> Reply:
         f"I saw {subject.a_name} last {ago(one.end_ns, now_ns)}: it was there for {long(one)}{several}.",
         found,
     )
+
+
+def _when_moved(asked: Asked, reading: Reading, *, is_first: bool) -> Reply:
+    """Answer "when did the cup move?"."""
+    subject, now_ns = asked.subject, reading.now_ns
+    found = reading.things(subject, asked.span, kind="moved", is_first=is_first, limit=4)
+    if not found:
+        here = reading.things(subject, asked.span, limit=1)
+        if not here:
+            return absent(subject, asked, reading, is_now=False)
+        text = f"I saw {subject.a_name}, last {ago(here[0].end_ns, now_ns)}, but did not see it move"
+        return Reply(f"{text}{asked.span.says}.", here, observed=False)
+    if subject.leftover:
+        return untold(subject, found, asked, reading)
+    one = found[0]
+    still = "and still moves" if one.is_open else f"for {long(one)}"
+    which = "first " if is_first else ""
+    text = f"I {which}saw {subject.a_name} begin to move {ago(one.begin_ns, now_ns)}, {still}"
+    return Reply(f"{text}.", found)
 
 
 def how_long(asked: Asked, reading: Reading) -> Reply:

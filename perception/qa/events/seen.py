@@ -119,6 +119,8 @@ def absent(subject: Subject, asked: Asked, reading: Reading, is_now: bool) -> Re
     else:
         text = f"I did not see {verb}{place}{asked.span.says or remembered(reading)}"
     close, records = near(subject, asked, reading)
+    if subject.labels and subject.is_known is None:
+        close = f"{close}; I do not know whether what looks at the pictures can tell {subject.names}"
     return Reply(f"{text}{close}.", records, observed=False)
 
 
