@@ -136,8 +136,11 @@ class EventMemory:
             end = max(known_ns, self._newest.known_ns) if end_ns is None else end_ns + self._offset_ns
             lasted = [one for one in self._writer.lasting() if one.begin_ns <= end and one.end_ns >= begin]
             before = self._writer.forget(begin, end)
-            gone = forget(self._store, begin, end)
             self._hidden.append((begin, end))
+            try:
+                gone = forget(self._store, begin, end)
+            finally:
+                self._published(known_ns)
             self._store.write(before)
             self._published(
                 self._known_before_ns() if self._writer.known_ns <= end and begin == 0 else known_ns
