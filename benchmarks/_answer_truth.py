@@ -7,6 +7,7 @@ was so which was not: seen or heard, or with a number, colour, place, direction 
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from realtime.core.clock import NS_PER_S
 
 SCENES = 6
 LASTS_S = 80.0
+CLEAR_S = 2.0
+"""What is nearer to the border between yes and no is not asked about."""
 NEAR_S = 1.0
 """So far may a told time be from the true one."""
 LABELS = ("cup", "dog", "person", "laptop", "book", "chair", "umbrella", "bottle", "car", "bicycle")
@@ -130,6 +133,10 @@ def cases(script: Script) -> Iterator[Case]:
     for name in (*ABSENT, *UNKNOWN):
         for intent, text in _FOR_ABSENT:
             yield Case(intent, text.format(name), False)
+    alone = [one[0] for one in groups.values() if len(one) == 1]
+    for one, other in itertools.pairwise(alone):
+        yield from _beside(one, other)
+        yield from _beside(other, one)
     yield from _said(script)
     yield Case("future", f"will there be a {script.stays[0].label} soon?", False)
     yield Case("unknown", "how do you feel about this", False)
@@ -164,10 +171,64 @@ def _about_present(label: str, stays: list[Stay]) -> Iterator[Case]:
         yield Case("was", f"was there a {label} {ago}", False)
     late_s = LASTS_S - last.end_s - 2
     yield Case("was", f"was there a {label} in the last {max(round(late_s), 5)} seconds", is_here)
+    if len(stays) == 1:
+        yield from _placed(stays[0])
+        number = f"were there {('three', 'four', 'five')[len(label) % 3]} {label}s"
+        yield Case("count", number, False)
     moved = [one for one in stays if one.to_x is not None]
     way = "to the right" if moved and moved[0].to_x == 0.8 else "to the left"
+    other_way = "left" if way.endswith("right") else "right"
+    yield Case("moved", f"did the {label} move to the {other_way}", False)
+    yield Case(
+        "moved",
+        f"when did the {label} move",
+        bool(moved),
+        _at(moved[0].moves_s if moved else 0, is_first=True),
+    )
     yield Case("moved", f"did the {label} move?", bool(moved), _says(way))
     yield Case("moved", f"which way did the {label} go", bool(moved), _says(way))
+
+
+def _beside(one: Stay, other: Stay) -> Iterator[Case]:
+    """Give questions about two things, where the script is not too near to the border of yes and no."""
+    name, at = one.label, other.label
+    cases_of = (
+        (f"was there a {name} before the {at} appeared?", other.begin_s - one.begin_s),
+        (f"did you see a {name} after the {at} left", min(one.end_s, LASTS_S) - other.end_s),
+        (
+            f"was there a {name} while the {at} was there?",
+            min(one.end_s, other.end_s) - max(one.begin_s, other.begin_s),
+        ),
+        (
+            f"was the {name} there when the {at} appeared",
+            min(one.end_s - other.begin_s, other.begin_s - one.begin_s),
+        ),
+    )
+    for text, margin_s in cases_of:
+        has_left = "left" not in text or other.end_s < LASTS_S
+        if abs(margin_s) > CLEAR_S:
+            yield Case("beside", text, margin_s > 0 and has_left)
+
+
+def _placed(one: Stay) -> Iterator[Case]:
+    """Give questions about where a thing was, over all and at a moment."""
+    here = one.end_s >= LASTS_S
+    first, last = place_of(one.at(one.begin_s)), place_of(one.at(LASTS_S))
+    for side in ("left", "right"):
+        was_there = side in first or side in last
+        yield Case("place", f"was there a {one.label} on the {side}?", was_there)
+        yield Case("place", f"is there a {one.label} on the {side} now", here and side in last)
+    if one.to_x is None:
+        middle_s = (one.begin_s + min(one.end_s, LASTS_S)) / 2
+        ago_s = round(LASTS_S - 0.1 - middle_s)
+        yield Case("place", f"where was the {one.label} {ago_s} seconds ago", True, _says(phrase(first)))
+        return
+    for time_s, place in ((one.moves_s - 4, first), (one.moves_s + 8, last)):
+        ago_s = round(LASTS_S - 0.1 - time_s)
+        yield Case("place", f"where was the {one.label} {ago_s} seconds ago", True, _says(phrase(place)))
+    late_s = round(LASTS_S - one.moves_s - 5)
+    gone = first.split()[-1]
+    yield Case("place", f"was the {one.label} on the {gone} in the last {late_s} seconds", False)
 
 
 def _said(script: Script) -> Iterator[Case]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from .asked import Asked
 from .phrases import Reply, times
+from .places import phrase
 from .reading import Reading
 from .seen import doubt, near, remembered, untold, warned, window
 from .subjects import Subject
+from .whereabouts import here, were_in
 
 
 def count(asked: Asked, reading: Reading) -> Reply:
@@ -17,22 +19,24 @@ def count(asked: Asked, reading: Reading) -> Reply:
     span = window(asked, reading)
     nobody = "people" if subject.labels == ("person",) else subject.names
     if not asked.is_past and not asked.is_peak and not asked.span.says:
-        here = [one for one in reading.things(subject, span, limit=500) if one.is_open]
-        if not here:
+        found = here(subject, reading)
+        if not found:
             return _none(subject, asked, reading, f"I see no {nobody} now")
         if subject.leftover:
-            return untold(subject, here, asked, reading)
-        return Reply(f"I see {_counted(subject, len(here))} now{warned(subject)}.", here[:4])
+            return untold(subject, found, asked, reading)
+        return Reply(f"I see {_counted(subject, len(found))} now{warned(subject)}.", found[:4])
+    if subject.place:
+        return visits(asked, reading)
     most, when = reading.peak(subject, span)
     if not most:
         return _none(subject, asked, reading, f"I saw no {nobody}{asked.span.says or remembered(reading)}")
     records = [when] if when else []
     if subject.leftover:
         return untold(subject, records, asked, reading)
-    visits = reading.visits(subject, span)
+    number = reading.visits(subject, span)
     text = f"I saw {_counted(subject, most)} at the same time at most{asked.span.says}"
-    if visits > most:
-        text += f", and {visits} visits in all (one that comes back counts again)"
+    if number > most:
+        text += f", and {number} visits in all (one that comes back counts again)"
     return Reply(f"{text}{warned(subject)}.", records)
 
 
@@ -41,7 +45,9 @@ def visits(asked: Asked, reading: Reading) -> Reply:
     subject = asked.subject
     if reply := doubt(subject, asked, reading):
         return reply
-    number = reading.visits(subject, asked.span, asked.edge)
+    is_placed = bool(subject.place) and not asked.edge
+    found = were_in(subject, asked.span, reading) if is_placed else []
+    number = len(found) if is_placed else reading.visits(subject, asked.span, asked.edge)
     if not number:
         verb = {"left": " leave", "appeared": " come"}.get(asked.edge, "")
         return _none(
@@ -50,11 +56,12 @@ def visits(asked: Asked, reading: Reading) -> Reply:
             reading,
             f"I saw no {subject.names}{verb}{asked.span.says or remembered(reading)}",
         )
-    found = reading.things(subject, asked.span, edge=asked.edge, limit=4)
+    found = found[:4] or reading.things(subject, asked.span, edge=asked.edge, limit=4)
     if subject.leftover:
         return untold(subject, found, asked, reading)
     verb = {"left": "leave", "appeared": "come"}.get(asked.edge, "")
-    text = f"I saw {subject.a_name} {verb} {times(number)}{asked.span.says}"
+    place = phrase(subject.place)
+    text = " ".join(f"I saw {subject.a_name} {verb} {place} {times(number)}{asked.span.says}".split())
     again = "; I do not know whether it was the same one" if number > 1 else ""
     return Reply(f"{text}{again}{warned(subject)}.", found)
 

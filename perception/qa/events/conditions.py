@@ -63,7 +63,7 @@ def is_of(record: Record, subject: Subject) -> bool:
     return (
         (not subject.labels or record.label in subject.labels)
         and (not subject.colour or record.colour == subject.colour)
-        and (not subject.place or is_in(record.box, subject.place))
+        and (not subject.place or any(is_in(box, subject.place) for box in (record.first_box, record.box)))
     )
 
 

@@ -10,8 +10,9 @@ from .places import phrase, place_of
 from .reading import Reading
 from .records import Record
 from .seen import absent, doubt, untold, window
-from .spans import Span, lasting
+from .spans import lasting
 from .subjects import Subject
+from .whereabouts import here, moves_of, place_at, were_in
 from .words import a
 
 
@@ -21,6 +22,8 @@ def when(asked: Asked, reading: Reading) -> Reply:
     if reply := doubt(subject, asked, reading):
         return reply
     is_first = asked.which == "first"
+    if asked.edge == "moved":
+        return _when_moved(asked, reading, is_first=is_first)
     found = reading.things(subject, asked.span, edge=asked.edge, is_first=is_first, limit=4)
     if not found:
         if asked.edge == "left" and (here := reading.things(subject, limit=1)) and here[0].is_open:
@@ -45,6 +48,25 @@ def when(asked: Asked, reading: Reading) -> Reply:
         f"I saw {subject.a_name} last {ago(one.end_ns, now_ns)}: it was there for {long(one)}{several}.",
         found,
     )
+
+
+def _when_moved(asked: Asked, reading: Reading, *, is_first: bool) -> Reply:
+    """Answer "when did the cup move?"."""
+    subject, now_ns = asked.subject, reading.now_ns
+    found = reading.things(subject, asked.span, kind="moved", is_first=is_first, limit=4)
+    if not found:
+        here = reading.things(subject, asked.span, limit=1)
+        if not here:
+            return absent(subject, asked, reading, is_now=False)
+        text = f"I saw {subject.a_name}, last {ago(here[0].end_ns, now_ns)}, but did not see it move"
+        return Reply(f"{text}{asked.span.says}.", here, observed=False)
+    if subject.leftover:
+        return untold(subject, found, asked, reading)
+    one = found[0]
+    still = "and still moves" if one.is_open else f"for {long(one)}"
+    which = "first " if is_first else ""
+    text = f"I {which}saw {subject.a_name} begin to move {ago(one.begin_ns, now_ns)}, {still}"
+    return Reply(f"{text}.", found)
 
 
 def how_long(asked: Asked, reading: Reading) -> Reply:
@@ -106,18 +128,18 @@ def where(asked: Asked, reading: Reading) -> Reply:
         return absent(subject, asked, reading, is_now=asked.span.is_now)
     if subject.leftover:
         return untold(subject, found, asked, reading)
-    here = [one for one in found if one.is_open]
+    now_here = [one for one in found if one.is_open]
     last = found[0]
     if asked.span.says:
         at_ns = min(max(span.at_ns or span.end_ns, last.begin_ns), last.end_ns)
         return Reply(
             f"{ago(at_ns, now_ns)}, the {subject.name} was {place_at(last, at_ns, reading)}.", found[:1]
         )
-    if len(here) > 1:
-        places = listed([phrase(place_of(one.box)) for one in here])
-        return Reply(f"I see {len(here)} {subject.names} now: {places}.", here)
-    moves = reading.things(replace(subject, place=""), kind="moved", limit=1)
-    move = next((one for one in moves if one.thing == last.thing and one.begin_ns >= last.begin_ns), None)
+    if len(now_here) > 1:
+        places = listed([phrase(place_of(one.box)) for one in now_here])
+        return Reply(f"I see {len(now_here)} {subject.names} now: {places}.", now_here)
+    moves = moves_of(last, reading)
+    move = moves[-1] if moves else None
     place = phrase(place_of(last.box))
     if last.is_open:
         text = f"The {subject.name} is still in view, {place}"
@@ -135,22 +157,6 @@ def _from(move: Record) -> str:
     return f"the {place}" if place else "elsewhere"
 
 
-def place_at(record: Record, at_ns: int, reading: Reading) -> str:
-    """Say where a thing was at a moment within its record, by how it moved before and after."""
-    span = Span(record.begin_ns, record.end_ns)
-    moves = [
-        one for one in reading.records("moved", (record.label,), span, limit=50) if one.thing == record.thing
-    ]
-    moves.sort(key=lambda one: one.begin_ns)
-    box = record.box if not moves else moves[0].first_box
-    for move in moves:
-        if move.begin_ns <= at_ns < move.end_ns:
-            return f"on its way from {_from(move)} to the {place_of(move.box)}"
-        if move.end_ns <= at_ns:
-            box = move.box
-    return phrase(place_of(box))
-
-
 def which_things(asked: Asked, reading: Reading) -> Reply:
     """Answer "who was there?", "what did you see on the left?"."""
     subject, now_ns = asked.subject, reading.now_ns
@@ -165,7 +171,10 @@ def which_things(asked: Asked, reading: Reading) -> Reply:
             untold(subject, found, asked, reading) if found else absent(subject, asked, reading, is_now=False)
         )
     if subject.colour or subject.place or asked.edge:
-        found = reading.things(subject, span, edge=asked.edge, limit=200)
+        if subject.place and not asked.edge:
+            found = were_in(subject, span, reading)
+        else:
+            found = reading.things(subject, span, edge=asked.edge, limit=200)
         said: dict[str, tuple[int, int]] = {}
         for one in found:
             number, end_ns = said.get(one.label, (0, one.end_ns))
@@ -194,7 +203,7 @@ def which_things(asked: Asked, reading: Reading) -> Reply:
 
 def _here(subject: Subject, asked: Asked, reading: Reading) -> Reply:
     """Answer "what is on the left?"."""
-    found = [one for one in reading.things(replace(subject, leftover=""), limit=50) if one.is_open]
+    found = here(replace(subject, leftover=""), reading)
     if subject.leftover and found:
         return untold(subject, found, asked, reading)
     if not found:

@@ -44,13 +44,13 @@ def _beside(text: str, knows: Knows) -> tuple[str, Beside | None]:
     """Split "… after the dog left" off a question; one that begins with "when" has none."""
     match = re.search(
         r"^(?P<main>.+?) (?:just |right |shortly |immediately |directly )?"
-        r"(?P<order>before|after|while|when|during|as) (?P<what>.+)$",
+        r"(?P<order>before|after|since|while|when|during|as) (?P<what>.+)$",
         text,
     )
     if match is None:
         return text, None
     order: Literal["before", "after", "during"] = "during"
-    if match.group("order") in ("before", "after"):
+    if match.group("order") in ("before", "after", "since"):
         order = "before" if match.group("order") == "before" else "after"
     what = match.group("what")
     spoken = re.search(rf"^(?:{WHO}|people|the \w+) {SPEECH} (?:about )?(?P<topic>.+)$", what)

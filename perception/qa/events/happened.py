@@ -13,6 +13,7 @@ from .reading import Reading
 from .records import Kind, Record
 from .seen import STALE_NS, absent, doubt
 from .spans import Span
+from .subjects import Subject
 from .told import quoted, what_of
 from .watching import ANY, SEEN
 from .words import a, many
@@ -152,6 +153,7 @@ def moved(asked: Asked, reading: Reading) -> Reply:
         if found:
             name = subject.name if subject.labels else named(found[0])
             return Reply(f"Yes, the {name} is moving {_way(found[0])}.", found)
+        return _rests(subject, reading)
     found = reading.things(subject, asked.span, kind="moved", limit=4)
     if not found:
         if subject.is_anything:
@@ -175,6 +177,17 @@ def moved(asked: Asked, reading: Reading) -> Reply:
         f"; I saw such a movement {times(number)}{' or more' if number == 4 else ''}" if number > 1 else ""
     )
     return Reply(f"{text}{several}.", found)
+
+
+def _rests(subject: Subject, reading: Reading) -> Reply:
+    """Say that something does not move now, and when it did."""
+    name = f"the {subject.name}" if subject.labels else "anything"
+    text = f"I do not see {name} move now"
+    last = reading.things(subject, kind="moved", limit=1)
+    if last:
+        who = "it" if subject.labels else a(named(last[0]))
+        text = f"{text}; {who} moved last {ago(last[0].end_ns, reading.now_ns)}"
+    return Reply(f"{text}.", last, observed=False)
 
 
 def _goes(record: Record, wanted: str) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from realtime.core.clock import NS_PER_S
+from realtime.core.errors import EngineError
 
 from .store import Store
 
@@ -41,8 +42,11 @@ def forget(store: Store, begin_ns: int, end_ns: int) -> int:
         connection.execute("INSERT INTO words(words) VALUES ('rebuild')")
     store.count_on()
     store.plainly("VACUUM")
-    if store.path is not None:
-        store.plainly("PRAGMA wal_checkpoint(TRUNCATE)")
+    if store.path is not None and not store.empty_log():
+        raise EngineError(
+            "What was deleted is out of every answer, but could not be wiped from disk: somebody reads it.",
+            hint="Delete the same span again in a moment.",
+        )
     return gone
 
 

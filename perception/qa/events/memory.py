@@ -122,6 +122,12 @@ class EventMemory:
         """Tell whether what sees can tell a label apart; None where that is not known. For `condition_of`."""
         return Reading(self._store, self._newest).knows(label)
 
+    def can_tell(self, names: Iterable[str]) -> None:
+        """Hear which labels the detector can tell apart, for one whose id does not say that."""
+        with self._lock:
+            self._names = frozenset(name.casefold() for name in names)
+            self._published(self._newest.known_ns)
+
     def forget(self, begin_ns: int = 0, end_ns: int | None = None) -> int:
         """Delete what touches a span, in the file as well; a moment that is not there yet counts as now."""
         with self._lock:
@@ -130,8 +136,11 @@ class EventMemory:
             end = max(known_ns, self._newest.known_ns) if end_ns is None else end_ns + self._offset_ns
             lasted = [one for one in self._writer.lasting() if one.begin_ns <= end and one.end_ns >= begin]
             before = self._writer.forget(begin, end)
-            gone = forget(self._store, begin, end)
             self._hidden.append((begin, end))
+            try:
+                gone = forget(self._store, begin, end)
+            finally:
+                self._published(known_ns)
             self._store.write(before)
             self._published(
                 self._known_before_ns() if self._writer.known_ns <= end and begin == 0 else known_ns

@@ -35,6 +35,7 @@ _SHORT = tuple(
         (r"\bforty five\b", "fortyfive"),
         (r"\bhalf an? (hour|minute|day)\b", r"half \1"),
         (r"\bcell ?phones?\b", "cell phone"),
+        (r"\b(move[sd]?|moving|go|goes|going|went) (left|right)\b", r"\1 to the \2"),
     )
 )
 _ASKING = frozenset(
@@ -72,6 +73,7 @@ def plain(text: str) -> str:
     text = " ".join(_mended(word) for word in words).strip(" ,")
     for _ in range(2):
         text = _COURTESY.sub("", text).strip(" ,")
+    text = re.sub(r"^what (?:all )?(?:you|i|they|we) (?:saw|have seen|had seen)\b", "what did you see", text)
     return re.sub(r"^(?:if|whether) ", "", text)
 
 

@@ -43,9 +43,11 @@ def _about(intent: Intent) -> Rule:
         rest, which = ordered(text)
         rest, edge = edged(without(rest))
         subjects, joined = subjects_of(without(rest), knows)
+        if edged(rest)[1] or (edge == "moved" and intent not in ("was", "when")):
+            return None  # two verbs, or one that this cannot answer
         if intent == "was" and edge == "moved":
             return Asked("moved", subjects=subjects, edge=edge)
-        if intent == "was" and (which or _says_nothing(text, subjects)):
+        if intent == "was" and (which or _says_nothing(rest, subjects)):
             return None  # which was first or last is not what "was there" can tell
         return Asked(intent, subjects=subjects, joined=joined, which=which, edge=edge)  # type: ignore[arg-type]
 
@@ -54,6 +56,8 @@ def _about(intent: Intent) -> Rule:
 
 def _says_nothing(text: str, subjects: tuple[Subject, ...]) -> bool:
     """Tell whether words name nothing to look for: neither a thing nor "anything"."""
+    if text.split()[:1] and text.split()[0] in _PRONOUNS:
+        return True
     one = subjects[0]
     if one.unknown.split()[:1] and (
         one.unknown.split()[0] in _PRONOUNS or one.unknown.split()[0].endswith("ing")
@@ -176,8 +180,20 @@ _RULES: tuple[tuple[re.Pattern[str], Rule], ...] = (
     _of(r"^help$|^what (?:can|could|may) (?:you|i) (?:do|ask|answer|tell)\b", _plainly("help")),
     _of(r"^what do you know$|^(?:who|what) are you$|^how do you work$", _plainly("help")),
     _of(rf"^when\b.*\b{SPEECH} (?P<x>.+)$", _spoken("last")),
-    _of(rf"^(?:what|anything|words?)\b.*\b{SPEECH}(?: (?:about|of|on|regarding) (?P<x>.+))?$", _spoken()),
-    _of(rf"^who {SPEECH} (?P<x>.+)$", _spoken("who")),
+    _of(
+        rf"^(?:what|anything|words?)\b.*\b{SPEECH}(?: about| (?:about|of|on|regarding) (?P<x>.+))?$",
+        _spoken(),
+    ),
+    _of(rf"^who (?:was |is )?{SPEECH}(?: (?P<x>.+))?$", _spoken("who")),
+    _of(
+        rf"^what (?:was|were) (?:the )?(?:very )?(?P<o>last|first) (?:words?|sentence|thing)(?: that)?"
+        rf"(?: was| were)?(?: {SPEECH})?$",
+        lambda text, match, knows: Asked("said", which="first" if match.group("o") == "first" else "last"),
+    ),
+    _of(
+        rf"^what (?:was|did) .*\b{SPEECH} (?P<o>last|first)$",
+        lambda text, match, knows: Asked("said", which="first" if match.group("o") == "first" else "last"),
+    ),
     _of(rf"^how (?:often|many times) (?:{BE}) (?P<x>.+) {SPEECH}$", _spoken("often")),
     _of(rf"^how (?:often|many times) (?:{BE}) (?:{WHO}|\w+|the \w+) {SPEECH} (?P<x>.+)$", _spoken("often")),
     _of(r"^anything (?:about|on) (?P<x>.+)$", _spoken()),
@@ -234,12 +250,12 @@ _RULES: tuple[tuple[re.Pattern[str], Rule], ...] = (
         r"^(?:give me )?(?:a |the )?(?:short )?(?:summar(?:y|ise|ize)|recap|overview)\b"
         r"|^what (?:has |did |have |all )?(?:happened|happen|went on|i miss|i missed)\b"
         r"|^(?:did|has|was) (?:anything|something) (?:happen|happened|new|going on)$"
-        r"|^anything (?:new|happened)$|^what is new$|^tell me everything$",
+        r"|^anything (?:new|happened)$|^what is new$|^what (?:has |have )?changed$|^tell me everything$",
         _summed,
     ),
     _of(
         r"^(?:what|which)(?: settings?| commands?)? (?:did|was|were|has|have)? ?"
-        r"(?:i|we|been|anybody|somebody)? ?"
+        r"(?:i|we|been|anybody|somebody) ?"
         r"(?:change|changed|set|command|commanded|adjust|adjusted)$|^(?:what|which) (?:settings|commands)\b",
         _plainly("changed"),
     ),

@@ -8,12 +8,13 @@ from realtime.core.clock import NS_PER_S
 
 from .asked import Asked
 from .phrases import Reply, ago, listed, long, named, then, times
-from .places import phrase, place_of
+from .places import is_in, phrase, place_of
 from .reading import Reading
 from .records import Record
 from .spans import Span, lasting
 from .subjects import Subject
 from .watching import SEEN
+from .whereabouts import here, were_in
 from .words import a, many, number_of
 
 STALE_NS = 10 * NS_PER_S
@@ -55,9 +56,12 @@ def _was_one(subject: Subject, asked: Asked, reading: Reading) -> Reply:
     if subject.number > 1 and not asked.edge:
         return _so_many(subject, asked, reading, span)
     is_now = not asked.is_past and asked.span.says == ""
-    found = reading.things(subject, span, edge=asked.edge, limit=4)
     if is_now:
-        found = [one for one in found if one.is_open]
+        found = here(subject, reading)
+    elif subject.place and not asked.edge:
+        found = were_in(subject, span, reading)
+    else:
+        found = reading.things(subject, span, edge=asked.edge, limit=4)
     if not found:
         return absent(subject, asked, reading, is_now)
     if subject.leftover:
@@ -66,7 +70,11 @@ def _was_one(subject: Subject, asked: Asked, reading: Reading) -> Reply:
     name = a(named(last) if subject.is_anything else subject.name) if subject.said else a(named(last))
     if is_now and len(found) > 1:
         return Reply(f"Yes, I see {len(found)} {subject.names} now{warned(subject)}.", found)
-    count = reading.visits(subject, span, asked.edge)
+    count = len(found) if subject.place else reading.visits(subject, span, asked.edge)
+    if subject.place and not is_now and not is_in(last.box, subject.place):
+        later = phrase(place_of(last.box))
+        text = f"Yes, {name} was {phrase(subject.place)}{asked.span.says}, and {later} later"
+        return Reply(f"{text}; I saw it last {ago(last.end_ns, now_ns)}{warned(subject)}.", found)
     if asked.edge == "left":
         return Reply(f"Yes, {name} left {ago(last.end_ns, now_ns)}, after {long(last)}.", found)
     if last.is_open:
@@ -91,8 +99,8 @@ def warned(subject: Subject) -> str:
 def _so_many(subject: Subject, asked: Asked, reading: Reading, span: Span) -> Reply:
     """Answer "were there two people?"."""
     if not asked.is_past and not asked.span.says:
-        here = [one for one in reading.things(subject, span, limit=100) if one.is_open]
-        number, records = len(here), here[:4]
+        records = here(subject, reading)
+        number = len(records)
         text = f"I see {number_of(subject.name, number)} now"
     else:
         number, when = reading.peak(subject, span)
@@ -113,12 +121,16 @@ def absent(subject: Subject, asked: Asked, reading: Reading, is_now: bool) -> Re
     verb = {"appeared": f"{name} appear", "left": f"{name} leave"}.get(asked.edge, name)
     if is_now:
         text, last = f"I do not see {name}{place} now", reading.things(subject, limit=1)
-        if last:
+        if subject.place and (there := were_in(subject, asked.span, reading)):
+            return Reply(f"{text}; I saw one there before.", there[:1], observed=False)
+        if last and not subject.place:
             return Reply(f"{text}; I saw one last {ago(last[0].end_ns, now_ns)}.", last, observed=False)
         text = f"{text}, and did not see one before"
     else:
         text = f"I did not see {verb}{place}{asked.span.says or remembered(reading)}"
     close, records = near(subject, asked, reading)
+    if subject.labels and subject.is_known is None:
+        close = f"{close}; I do not know whether what looks at the pictures can tell {subject.names}"
     return Reply(f"{text}{close}.", records, observed=False)
 
 

@@ -75,7 +75,8 @@ class Track:
     def record(self, *, is_open: bool) -> Record:
         """Return it as a record that ends when it was seen last."""
         colour = self.colour[0]
-        text = f"{colour} {self.label} {phrase(place_of(self.box))}".strip()
+        first, last = phrase(place_of(self.first_box)), phrase(place_of(self.box))
+        text = f"{colour} {self.label} {last if first == last else f'{first}, then {last}'}".strip()
         return Record(
             "thing", self.begin_ns, self.seen_ns, self.label, self.thing, self.first_box, self.box,
             colour, min(self.score, 1.0), text=text, is_open=is_open,

@@ -145,7 +145,8 @@ def _take_vague(found: _Found) -> None:
         lambda _: Span(start_ns, start_ns + 30 * NS_PER_S, " in the first 30 s"),
     )
     found.take(
-        r"\b(?:right now|now|at the moment|at this moment|currently|at present|presently|still)\b",
+        r"\b(?:(?<!on the )(?<!to the )right now|now|at the moment"
+        r"|at this moment|currently|at present|presently|still)\b",
         lambda _: Span(now_ns, now_ns, is_now=True),
     )
     found.take(

@@ -22,6 +22,7 @@ from .schema import opened, reader
 
 _INSERT = f"INSERT INTO events({COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?)"
 MIB = 1 << 20
+EMPTYINGS = 3
 
 
 class Store:
@@ -72,8 +73,14 @@ class Store:
 
     def rows(self, sql: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """Return what a SELECT gives. From any thread. Raises EngineError after `close`."""
-        with self._reading() as connection:
-            return connection.execute(sql, values).fetchall()
+        try:
+            with self._reading() as connection:
+                return connection.execute(sql, values).fetchall()
+        except sqlite3.Error as error:
+            raise EngineError(
+                f"The event memory could not be read: {error}.",
+                hint="Ask again; begin a new session if it stays so.",
+            ) from error
 
     def records(self, where: str, values: Sequence[object] = ()) -> list[Record]:
         """Return the records for which a condition holds; it may end in ORDER BY and LIMIT."""
@@ -105,6 +112,15 @@ class Store:
             self._check_open()
             for statement in statements:
                 self._writer.execute(statement).fetchall()
+
+    def empty_log(self) -> bool:
+        """Bring the write-ahead log into the file and empty it; False when readers prevented that."""
+        with self._lock:
+            self._check_open()
+            for _ in range(EMPTYINGS):  # each waits for readers for as long as the connection's timeout
+                if not self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+                    return True
+        return False
 
     def size_mib(self) -> float:
         """Return how much room the records take, without pages that are free."""

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .words import ANYTHING, COLOURS, UNTOLD, a, many, one, synonyms
+from .words import ANYTHING, COLOURS, GROUPS, UNTOLD, a, many, one, synonyms
 
 Knows = Callable[[str], bool | None]
 """Whether a label can be told apart here; None where nobody knows."""
@@ -162,9 +162,13 @@ def _labels(name: str, knows: Knows) -> tuple[str, ...]:
         return (name,)
     meant = synonyms().get(name, ())
     known = tuple(label for label in meant if knows(label))
+    if name in GROUPS:
+        return known or meant
     if known:
-        return known
-    return meant or ((name,) if _is_label(name) else ())
+        return known[:1]
+    if knows(name) is None and _is_label(name):
+        return (name,)  # nobody knows what can be told apart: as most detectors call it
+    return meant[:1] or ((name,) if _is_label(name) else ())
 
 
 def _is_label(name: str) -> bool:

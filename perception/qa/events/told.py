@@ -31,9 +31,14 @@ def said(asked: Asked, reading: Reading) -> Reply:
     """Answer "what was said about the train?", "did anybody mention lunch?"."""
     now_ns, span = reading.now_ns, asked.span
     if not asked.topic:
-        found = reading.records("heard", span=span, limit=5)
+        is_one, is_first = asked.which in ("first", "last"), asked.which == "first"
+        found = reading.records("heard", span=span, limit=1 if is_one else 5, is_first=is_first)
         if not found:
             return Reply(f"I heard no words{span.says}.", observed=False)
+        if is_one:
+            return Reply(f"I heard {asked.which}{span.says}: {quoted(found, now_ns)}", found)
+        if asked.which == "who":
+            return Reply(f"I do not know who spoke. I heard{span.says}: {quoted(found[::-1], now_ns)}", found)
         number = reading.count("heard", span)
         more = f" (the newest of {number})" if number > len(found) else ""
         return Reply(f"I heard{span.says}{more}: {quoted(found[::-1], now_ns)}", found)

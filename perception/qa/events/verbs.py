@@ -38,7 +38,7 @@ def without(text: str) -> str:
     text = re.sub(rf"^(?:{BE}) ", " ", text.strip())
     text = re.sub(rf"\b(?:{BE} )?{WHO} (?:ever |also |already |last |first )?{SEE}\b", " ", text)
     text = re.sub(rf"\b(?:was|were|been|is|are) {SEE}\b", " ", text)
-    text = re.sub(rf"^\s*(?:there|ever|it|been)\b|\b{SEE}$|\b(?:there|been|not|no|being|be)\b", " ", text)
+    text = re.sub(rf"^\s*(?:there|ever|been)\b|\b{SEE}$|\b(?:there|been|not|no|being|be)\b", " ", text)
     return " ".join(text.split())
 
 

@@ -41,7 +41,8 @@ _SYNONYMS = {
     "box": "square",
     "ball": "circle disc",
     "ring": "annulus",
-    "face": "faces",
+    "face": "person people human humans somebody someone anybody anyone man men woman women nobody persons "
+    "everybody everyone",
     "book": "novel",
     "clock": "wall_clock",
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import threading
 from datetime import UTC
 from pathlib import Path
 
@@ -194,3 +195,31 @@ def test_clock_times_are_those_of_the_wall(tmp_path: Path) -> None:
     assert not asked(memory, "was there a dog between 2:30 and 2:59 pm").observed
     assert "Nobody told me" in asked(memory, "was there a dog yesterday").text
     assert "what will be" in asked(memory, "was there a dog at 5 pm").text
+
+
+def test_a_delete_deletes_also_while_others_ask(tmp_path: Path) -> None:
+    memory = EventMemory(tmp_path, anchor_ns=ANCHOR_NS)
+    play(SCRIPT, memory)
+    faults: list[Exception] = []
+    is_over = threading.Event()
+
+    def ask() -> None:
+        while not is_over.is_set():
+            try:
+                asked(memory, "what was said about the xylophone")
+                asked(memory, "what happened")
+            except Exception as error:
+                faults.append(error)
+
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        memory.forget()
+    finally:
+        is_over.set()
+        for thread in threads:
+            thread.join(20)
+    assert faults == []
+    assert b"xylophone" not in everything(tmp_path)
+    memory.close()

@@ -164,3 +164,30 @@ def test_eight_ask_while_one_writes() -> None:
     assert sum(counted) == 1000
     memory.push_frame(frame_at(10**12))
     memory.close()
+
+
+def test_what_a_detector_can_tell_apart_is_known_or_asked_for() -> None:
+    memory = EventMemory(anchor_ns=ANCHOR_NS)
+    things = [{"id": 1, "name": "Widget", "score": 0.9, "box": [0.1, 0.1, 0.3, 0.3]}]
+    for step in range(10):
+        told = {"type": "seen", "detector": "hub:somebody/something", "things": things}
+        memory.note(told, NS_PER_S + step * NS_PER_S // 10)
+    assert asked(memory, "how many widgets are there").text == "I see 1 widget now."
+    assert (
+        "I do not know whether what looks at the pictures can tell dogs"
+        in asked(memory, "was there a dog").text
+    )
+    memory.can_tell(("Widget", "Gadget"))
+    assert asked(memory, "was there a dog").text.startswith("I cannot tell dogs")
+    assert asked(memory, "was there a gadget").text.startswith("I did not see a gadget")
+
+
+def test_a_detector_of_faces_knows_people_by_their_faces() -> None:
+    memory = EventMemory(anchor_ns=ANCHOR_NS)
+    things = [{"id": 1, "name": "face", "score": 0.9, "box": [0.1, 0.1, 0.3, 0.3]}]
+    for step in range(10):
+        told = {"type": "seen", "detector": "blazeface", "things": things}
+        memory.note(told, NS_PER_S + step * NS_PER_S // 10)
+    assert asked(memory, "is anybody there?").text.startswith("Yes, a face is there now")
+    assert asked(memory, "how many people are there").text == "I see 1 face now."
+    assert asked(memory, "was there a dog").text.startswith("I cannot tell dogs")
