@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 DType = Literal["float32", "float16", "bfloat16"]
 DTYPES: tuple[DType, ...] = get_args(DType)
 GREATEST = 127.0
+LEAST_SCALE = 1e-30
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +67,8 @@ class Packing:
             plain = both.to("cpu", getattr(torch, self.dtype)).contiguous()
             return plain.view(torch.uint8).reshape(shape.layers, self.layer_bytes)
         numbers = both.to("cpu", torch.float32)
-        scales = numbers.abs().amax(-1, keepdim=True) / GREATEST  # not a number stays one, through the scale
-        whole = (numbers / scales).nan_to_num(0.0).round().to(torch.int8)
+        scales = numbers.abs().amax(-1, keepdim=True).div_(GREATEST).clamp_min_(LEAST_SCALE)
+        whole = (numbers / scales).round_().to(torch.int8)  # not a number stays one, through the scale
         rows = [part.contiguous().view(torch.uint8).reshape(shape.layers, -1) for part in (scales, whole)]
         return torch.cat(rows, 1)
 
@@ -95,5 +96,12 @@ class Packing:
         """Return the mean over tokens of a packed block's keys, float32 (layers, heads, head_dim)."""
         import torch
 
-        means = [self.unpack([row])[0].float().mean(1) for row in packed]
-        return torch.stack(means)
+        shape = self.shape
+        lie = (shape.layers, 2, shape.heads, shape.tokens)
+        if not self.int8:
+            keys_LHTD = packed.view(getattr(torch, self.dtype)).view(*lie, shape.head_dim)[:, 0]
+            return keys_LHTD.mean(2, dtype=torch.float32)
+        cut = 4 * 2 * shape.heads * shape.tokens
+        scales_LHT = packed[:, :cut].contiguous().view(torch.float32).view(lie)[:, 0]
+        whole_LHTD = packed[:, cut:].contiguous().view(torch.int8).view(*lie, shape.head_dim)[:, 0]
+        return torch.einsum("lht,lhtd->lhd", scales_LHT, whole_LHTD.float()) / shape.tokens
