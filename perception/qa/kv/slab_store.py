@@ -8,7 +8,6 @@ copy is beyond a program.
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import threading
@@ -24,6 +23,7 @@ from realtime.core.errors import EngineError
 from .leaving import MIB, Index, Limits
 from .packing import Packing
 from .slab import Slab, Write
+from .slab_folder import disk_error, locked, tell_next, told_next
 from .slab_layout import HEADER_BYTES, Head, Layout
 from .store import BlockShape
 
@@ -37,7 +37,6 @@ log = logging.getLogger(__name__)
 SLAB_MIB = 64.0
 MOST_SLABS = 128
 """Files of a full store, about; they grow with its limit."""
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +85,11 @@ class SlabStore:
         self._lock_fd: int | None = None
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._lock_fd = _locked(folder)
+            self._lock_fd = locked(folder)
             self._next = self._open()
         except OSError as error:
             self._unlock()
-            raise _disk_error(error, folder) from error
+            raise disk_error(error, folder) from error
         except EngineError:
             self._unlock()
             raise
@@ -114,9 +113,7 @@ class SlabStore:
         for head, slab, slot in found:
             at_ns = head.at_ns + slab.epoch_ns - self._epoch_ns
             self._index.add(head.number, at_ns, head.score, Place(slab, slot, head))
-        told = self.folder / "next"
-        after = int(told.read_text().strip() or 0) if told.exists() else 0
-        return max(after, found[-1][0].number + 1 if found else 0)
+        return max(told_next(self.folder), found[-1][0].number + 1 if found else 0)
 
     @property
     def shape(self) -> BlockShape:
@@ -161,7 +158,7 @@ class SlabStore:
                 stored_ns = at_ns + self._epoch_ns - slab.epoch_ns
                 head = slab.write(slot, number, stored_ns, score, packed, self.packing.vector(packed))
             except OSError as error:
-                raise _disk_error(error, self.folder) from error
+                raise disk_error(error, self.folder) from error
             self._index.add(number, at_ns, score, Place(slab, slot, head))
             self._next = number + 1
             return number
@@ -252,10 +249,9 @@ class SlabStore:
                 elif wipe:
                     slab.sync()
         except OSError as error:
-            raise _disk_error(error, self.folder) from error
+            raise disk_error(error, self.folder) from error
         if wipe and self._next - 1 in numbers:
-            with suppress(OSError):  # a full disk must not keep anyone from forgetting
-                (self.folder / "next").write_text(str(self._next))
+            tell_next(self.folder, self._next)
 
     def close(self) -> None:
         """Let go of everything. Twice does no harm."""
@@ -272,25 +268,3 @@ class SlabStore:
         fd, self._lock_fd = self._lock_fd, None
         if fd is not None:
             os.close(fd)
-
-
-def _locked(folder: Path) -> int:
-    import fcntl  # not on Windows, where nothing else here works either: it has no pread
-
-    fd = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(fd)
-        raise EngineError(
-            f"{folder} is in use by another memory.", hint="Give each session a folder of its own."
-        ) from None
-    return fd
-
-
-def _disk_error(error: OSError, folder: Path) -> EngineError:
-    if error.errno in FULL:
-        hint = "Free space there or lower the limit on disk; what was kept before can still be read."
-        return EngineError(f"A block could not be written to {folder}: {error.strerror}.", hint=hint)
-    hint = "Check that the disk is there and that this user may write to it."
-    return EngineError(f"{folder} could not be used: {error.strerror or error}.", hint=hint)

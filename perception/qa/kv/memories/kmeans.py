@@ -37,8 +37,10 @@ def weighted_kmeans(products_NN: Floats, weights_N: Floats, k: int) -> Clusters:
 def means(weights_N: Floats, clusters: Clusters) -> Floats:
     """Return by how much each point counts in the centre of each cluster, (K, N)."""
     shares_KN = np.zeros((len(clusters), len(weights_N)))
-    for row, members in zip(shares_KN, clusters, strict=True):
-        row[members] = weights_N[members] / weights_N[members].sum()
+    rows = np.repeat(np.arange(len(clusters)), [len(members) for members in clusters])
+    columns = np.array([i for members in clusters for i in members])
+    shares_KN[rows, columns] = weights_N[columns]
+    shares_KN /= shares_KN.sum(1, keepdims=True)
     return shares_KN
 
 
@@ -54,7 +56,7 @@ def _joined(products_NN: Floats, weights_N: Floats, k: int) -> Clusters:
     while len(clusters) > k:
         shares_KN = means(weights_N, clusters)
         products_KK = shares_KN @ products_NN @ shares_KN.T
-        weights_K = np.array([weights_N[members].sum() for members in clusters])
+        weights_K = np.array([sum(weights_N[i] for i in members) for members in clusters])
         lengths_K = products_KK.diagonal()
         cost_KK = lengths_K[:, None] + lengths_K - 2 * products_KK
         cost_KK *= weights_K[:, None] * weights_K / (weights_K[:, None] + weights_K)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -68,6 +69,27 @@ def best(scores_N: torch.Tensor, frames: int, recent: int) -> torch.Tensor:
     old, wanted = count - recent, min(frames, count) - recent
     chosen = torch.topk(scores_N[:old], wanted).indices
     return torch.cat((chosen, torch.arange(old, count))).sort().values
+
+
+def apart(scores_N: torch.Tensor, frames: int, recent: int, less: float, reach: float) -> torch.Tensor:
+    """Return rows as `best` does, but taken one by one, and each makes its neighbours in time worth less.
+
+    A frame beside one that was taken mostly shows the same. `less`: by how much its score falls; `reach`: how
+    many frames away that has fallen to e^-1 of it.
+    """
+    count = len(scores_N)
+    recent = min(recent, frames, count)
+    old, left_N = count - recent, scores_N[: count - recent].clone()
+    around = math.ceil(3 * reach)
+    fall = less * torch.exp(-((torch.arange(-around, around + 1) / max(reach, 1e-6)) ** 2))
+    chosen = []
+    for _ in range(min(frames, count) - recent):
+        one = int(left_N.argmax())
+        chosen.append(one)
+        begin, end = max(one - around, 0), min(one + around + 1, old)
+        left_N[begin:end] -= fall[begin - one + around : end - one + around]
+        left_N[one] = -math.inf
+    return torch.tensor([*sorted(chosen), *range(old, count)])
 
 
 def standardised(scores_N: torch.Tensor) -> torch.Tensor:
