@@ -10,8 +10,9 @@ from realtime.core.stage import Live
 
 EngineName = Literal["events", "watcher", "model", "server"]
 Strategy = Literal[
-    "hybrid", "voted", "rekv", "novelty", "external", "uniform", "last-k", "full", "flash-vstream", "clips"
-]
+    "hybrid", "voted", "rekv", "novelty", "external", "uniform", "last-k", "full", "flash-vstream",
+    "videostreaming", "last-frames",
+]  # fmt: skip
 
 MODEL: dict[str, Any] = {"advanced": True, "group": "Video models and servers"}
 KEPT: dict[str, Any] = {"advanced": True, "group": "What is kept"}
@@ -37,7 +38,7 @@ class AnswerConfig(BaseModel):
     url: str = Field(
         "",
         max_length=2048,
-        description="Address of the server, up to and with /v1; its key is read from VITASCOPE_ANSWER_KEY.",
+        description="Address of the server, up to and with /v1; its key is VITASCOPE_QA_SERVER_KEY's value.",
         json_schema_extra=MODEL,
     )
     memory: Strategy = Field(
@@ -45,12 +46,25 @@ class AnswerConfig(BaseModel):
         description="How a video model remembers, and finds again what a question needs.",
         json_schema_extra=MODEL,
     )
-    every_s: Annotated[float, Live()] = Field(
+    every_s: float = Field(
         1.0,
         ge=0.1,
         le=60,
         description="Seconds between two pictures that a video model or server is shown at most.",
         json_schema_extra=MODEL,
+    )
+    apart: bool = Field(
+        True,
+        description="Run a video model in a process of its own, which takes less from the painter.",
+        json_schema_extra=MODEL,
+    )
+    disk_gib: float = Field(
+        0.0,
+        ge=0,
+        le=100_000,
+        description="GiB of a video model's keys and values on disk beside a memory that is kept; 0: in RAM "
+        "only, and forgotten at the end.",
+        json_schema_extra=KEPT,
     )
     spoken: Annotated[bool, Live()] = Field(
         True, description="Take what is said after the phrase as a question, in a session that hears."
