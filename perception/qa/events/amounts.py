@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from .asked import Asked
 from .phrases import Reply, times
-from .places import phrase
 from .reading import Reading
-from .seen import doubt, near, remembered, untold, warned, window
+from .seen import doubt, near, placed, remembered, untold, warned, window
 from .subjects import Subject
 from .whereabouts import here, were_in
 
@@ -21,7 +20,7 @@ def count(asked: Asked, reading: Reading) -> Reply:
     if not asked.is_past and not asked.is_peak and not asked.span.says:
         found = here(subject, reading)
         if not found:
-            return _none(subject, asked, reading, f"I see no {nobody} now")
+            return _none(subject, asked, reading, f"I see no {nobody}{placed(subject)} now")
         if subject.leftover:
             return untold(subject, found, asked, reading)
         return Reply(f"I see {_counted(subject, len(found))} now{warned(subject)}.", found[:4])
@@ -29,7 +28,12 @@ def count(asked: Asked, reading: Reading) -> Reply:
         return visits(asked, reading)
     most, when = reading.peak(subject, span)
     if not most:
-        return _none(subject, asked, reading, f"I saw no {nobody}{asked.span.says or remembered(reading)}")
+        return _none(
+            subject,
+            asked,
+            reading,
+            f"I saw no {nobody}{placed(subject)}{asked.span.says or remembered(reading)}",
+        )
     records = [when] if when else []
     if subject.leftover:
         return untold(subject, records, asked, reading)
@@ -54,14 +58,14 @@ def visits(asked: Asked, reading: Reading) -> Reply:
             subject,
             asked,
             reading,
-            f"I saw no {subject.names}{verb}{asked.span.says or remembered(reading)}",
+            f"I saw no {subject.names}{verb}{placed(subject)}{asked.span.says or remembered(reading)}",
         )
     found = found[:4] or reading.things(subject, asked.span, edge=asked.edge, limit=4)
     if subject.leftover:
         return untold(subject, found, asked, reading)
     verb = {"left": "leave", "appeared": "come"}.get(asked.edge, "")
-    place = phrase(subject.place)
-    text = " ".join(f"I saw {subject.a_name} {verb} {place} {times(number)}{asked.span.says}".split())
+    who = f"{subject.a_name} {verb}".strip()
+    text = f"I saw {who}{placed(subject)} {times(number)}{asked.span.says}"
     again = "; I do not know whether it was the same one" if number > 1 else ""
     return Reply(f"{text}{again}{warned(subject)}.", found)
 

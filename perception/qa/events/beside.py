@@ -14,6 +14,9 @@ from .seen import doubt
 from .spans import Span
 from .told import words_of
 
+MOST_VISITS = 200
+"""Of "while the dog was there" so many visits are looked into, the newest."""
+
 
 def beside(asked: Asked, reading: Reading) -> Asked | Reply:
     """Turn "… after the dog left" into a span; or say why that cannot be."""
@@ -30,7 +33,8 @@ def beside(asked: Asked, reading: Reading) -> Asked | Reply:
             return reply
         kind = "moved" if one.edge == "moved" else "thing"
         edge = "" if kind == "moved" else one.edge
-        found = reading.things(one.subject, asked.span, kind=kind, edge=edge, limit=200)  # type: ignore[arg-type]
+        most = MOST_VISITS if one.order == "during" else 1
+        found = reading.things(one.subject, asked.span, kind=kind, edge=edge, limit=most)  # type: ignore[arg-type]
         if one.order == "during" and len(found) > 1:
             found = [_shared(found, asked, reading)]
         verb = {"appeared": "appeared", "left": "left", "moved": "moved", "": "was there"}[one.edge]

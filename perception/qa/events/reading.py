@@ -116,19 +116,22 @@ class Reading:
         """Return records of a kind that touch a span, the newest first, or the oldest."""
         sought = Subject(tuple(one for one in labels if one is not None), colour, place)
         condition, values = where(kind, span, colour, place, edge, self.memory.last_id)
-        order = "t0_ns" if is_first else "t1_ns DESC"
+        order = "t0_ns" if is_first else "t0_ns DESC" if edge == "appeared" else "t1_ns DESC"
         found = [
             one
             for one in self._lasting
             if one.kind == kind and is_of(one, sought) and touches(one, span, edge)
         ]
-        if not is_first and len(found) >= limit:
+        if not is_first and not edge and len(found) >= limit:
             return sorted(found, key=newest)[:limit]
         for label in labels:
             named = ("label = ? AND ", (label,)) if label is not None else ("", ())
             sql = f"kind = ? AND {named[0]}{condition} ORDER BY {order} LIMIT {limit}"
             found += self._store.records(sql, (kind, *named[1], *values))
-        found.sort(key=(lambda one: one.begin_ns) if is_first else newest)
+        if edge == "appeared" and not is_first:
+            found.sort(key=lambda one: -one.begin_ns)
+        else:
+            found.sort(key=(lambda one: one.begin_ns) if is_first else newest)
         return found[:limit]
 
     def visits(self, subject: Subject, span: Span = EVER, edge: Edge = "") -> int:

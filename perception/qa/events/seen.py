@@ -96,6 +96,11 @@ def warned(subject: Subject) -> str:
     return "; I do not tell men, women and children apart" if subject.is_more_than_told else ""
 
 
+def placed(subject: Subject) -> str:
+    """Return the place that is asked about, with a blank before it."""
+    return f" {phrase(subject.place)}" if subject.place else ""
+
+
 def _so_many(subject: Subject, asked: Asked, reading: Reading, span: Span) -> Reply:
     """Answer "were there two people?"."""
     if not asked.is_past and not asked.span.says:
@@ -106,6 +111,12 @@ def _so_many(subject: Subject, asked: Asked, reading: Reading, span: Span) -> Re
         number, when = reading.peak(subject, span)
         records = [when] if when else []
         text = f"I saw {number_of(subject.name, number)} at the same time at most{asked.span.says}"
+    if subject.place and asked.is_past:
+        records = were_in(subject, span, reading)
+        number = len(records)
+        text = f"I saw {number_of(subject.name, number)}{placed(subject)}, at any time{asked.span.says}"
+        if number >= subject.number:
+            return Reply(f"{text}; whether at the same time I cannot tell.", records, observed=False)
     if subject.leftover and number:
         return untold(subject, records, asked, reading)
     if number >= subject.number:
@@ -117,7 +128,7 @@ def absent(subject: Subject, asked: Asked, reading: Reading, is_now: bool) -> Re
     """Say that something was not seen, and what comes near it."""
     now_ns = reading.now_ns
     name = "anything that I can name" if subject.is_anything and not subject.colour else subject.a_name
-    place = f" {phrase(subject.place)}" if subject.place else ""
+    place = placed(subject)
     verb = {"appeared": f"{name} appear", "left": f"{name} leave"}.get(asked.edge, name)
     if is_now:
         text, last = f"I do not see {name}{place} now", reading.things(subject, limit=1)

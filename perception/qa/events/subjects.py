@@ -18,10 +18,19 @@ _SMALL = frozenset(
     re.findall(
         r"\w+",
         "a an the any some my your his her our their its this that these those of at all ever here there "
-        "anywhere somewhere please visible present seen around also too else again really actually in on "
+        "anywhere somewhere please visible present seen around also too else again really actually "
         "you see is was are were it new",
     )
 )
+_BORDERS = frozenset(
+    re.findall(
+        r"\w+",
+        "with next near beside under behind by from to who which on in at over above below inside between "
+        "without for wearing and or than like as after before",
+    )
+)
+_ON = ("in", "on")
+_NO_VERBS = ("dining", "parking", "thing", "something", "anything", "king", "ring", "sing", "building")
 _SCENE = re.compile(
     r"\b(?:in|on|within|from|inside|into|before|in front of) (?:the |my |your |our |this )?"
     r"(?:picture|pictures|frame|view|sight|image|scene|video|stream|camera|screen|shot|footage|display)\b"
@@ -103,11 +112,14 @@ def subject_of(text: str, knows: Knows) -> Subject:
     number = number or next((int(word) for word in tokens if word.isdigit() and len(word) < 4), 0)
     number += bool(more and "least" not in more.group(0))
     tokens = [word for word in tokens if word not in _NUMBERS and not word.isdigit()]
+    if len(tokens) > 1 and tokens[0] in ANYTHING and _is_border(tokens[1]) and tokens[1:2] != ["in"]:
+        return Subject(place=place, leftover=" ".join(tokens[1:]), said="thing", number=number)
     found = _noun(tokens, knows)
     if found is None:
         colour = next((COLOURS[word] for word in tokens if word in COLOURS), "")
         others = [word for word in tokens if word not in COLOURS]
         things = [word for word in others if word not in ANYTHING]
+        things = [] if all(word in _ON for word in things) else things
         if not things:
             return Subject(colour=colour, place=place, said="thing", number=number)
         head = re.split(
@@ -124,8 +136,11 @@ def subject_of(text: str, knows: Knows) -> Subject:
         )
     begin, end, labels, said = found
     before, after = tokens[:begin], tokens[end:]
-    colour = next((COLOURS[word] for word in (*before, *after) if word in COLOURS), "")
-    left = [word for word in (*before, *after) if word not in COLOURS]
+    is_own = all(word in COLOURS or word in _ON for word in after)  # "in red", not "beside a red box"
+    coloured = [word for word in (*before, *(after if is_own else ())) if word in COLOURS]
+    colour = COLOURS[coloured[0]] if coloured else ""
+    left = [word for word in (*before, *after) if word not in coloured]
+    left = [] if all(word in _ON for word in left) else left
     seen = [knows(label) for label in labels]
     known = True if any(seen) else None if None in seen else False
     return Subject(labels, colour, place, leftover=" ".join(left), said=said, number=number, is_known=known)
@@ -143,17 +158,23 @@ def subjects_of(text: str, knows: Knows) -> tuple[tuple[Subject, ...], str]:
 
 
 def _noun(tokens: list[str], knows: Knows) -> tuple[int, int, tuple[str, ...], str] | None:
-    """Return where the first words that name a label stand, the labels and the word, in the singular."""
-    for begin in range(len(tokens)):
-        for length in (3, 2, 1):
-            part = tokens[begin : begin + length]
-            if len(part) < length:
-                continue
-            for name in one(" ".join(part)):
-                labels = _labels(name, knows)
-                if labels and not (name in COLOURS and begin + length < len(tokens)):
-                    return begin, begin + length, labels, name
+    """Return where the words that name a label stand, the labels and the word, in the singular.
+
+    It is the last noun before a preposition: "dog bowl" is a bowl, "a cup next to the laptop" a cup.
+    """
+    border = next((k for k, word in enumerate(tokens) if k and _is_border(word)), len(tokens))
+    for part in (range(border, 0, -1), range(border + 1, len(tokens) + 1)):
+        for end in part:
+            for begin in range(max(end - 3, 0), end):
+                for name in one(" ".join(tokens[begin:end])):
+                    labels = _labels(name, knows)
+                    if labels and not (name in COLOURS and end < border):
+                        return begin, end, labels, name
     return None
+
+
+def _is_border(word: str) -> bool:
+    return word in _BORDERS or (word.endswith("ing") and word not in _NO_VERBS)
 
 
 def _labels(name: str, knows: Knows) -> tuple[str, ...]:
