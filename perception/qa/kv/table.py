@@ -64,12 +64,12 @@ class Rows:
         return self.vectors_LNV[layer].float() @ query_V + self.base_LV[layer] @ query_V
 
     def novelty(self) -> torch.Tensor:
-        """Return how far each frame lies from the median one, (N,), in units of the median distance."""
+        """Return how far each frame lies from the median one, (N,), in the sketches' own measure."""
         if not len(self):
             return torch.zeros(0)
         step = math.ceil(len(self) / SAMPLE)
-        away_N = (self.sketches_NS - self.sketches_NS[::step].median(dim=0).values).norm(dim=1)
-        return away_N / away_N.median().clamp_min(1e-6)
+        median_S = self.sketches_NS[::step].median(dim=0).values
+        return torch.linalg.vector_norm(self.sketches_NS - median_S, dim=1)
 
 
 class Table:

@@ -19,7 +19,7 @@ class Asked(Protocol):
     """What a strategy may use of the memory that it chooses for."""
 
     def ask_pass(self, query: Query, choose: Callable[[int, torch.Tensor], Sequence[int]]) -> None:
-        """Run the bare question; see `KVMemory.ask_pass`."""
+        """Run the bare question; see `perception/qa/kv/asking.py`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
