@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .questions import View, several
-from .words import AFTER, END, KINDS, NOW, NUMBER_OF, PAD, VIDEO, numbers_of
+from .words import AFTER, END, KINDS, NOW, NUMBER_OF, PAD, PAST, VIDEO, numbers_of
 from .world import SLOTS, World, world
 
 LONG = 16
@@ -27,6 +27,8 @@ class Spec:
     clips: int
     frames: int
     questions: int = 8
+    kinds: tuple[str, ...] = KINDS + tuple(kind for kind in PAST if kind not in ("appear", "leave"))
+    """How often each kind is asked about: as often as it stands here."""
     whole: float = 0.35
     """Share of clips of which all frames are in view; of the others some are, as after a retrieval."""
 
@@ -86,8 +88,7 @@ def batch(spec: Spec) -> Batch:
     ids = np.zeros((clips, asked, LONG), np.int16)
     said, asks, kind = (np.zeros((clips, asked), np.int16) for _ in range(3))
     shows = np.zeros((clips, asked, frames), bool)
-    kinds = [kind for kind in KINDS if frames > 1 or kind not in ("order", "leave", "count")]
-    weights = [one for one in kinds for _ in range(1 if one in NOW or one in ("appear", "leave") else 2)]
+    weights = [kind for kind in spec.kinds if frames > 1 or kind not in ("order", "leave", "count")]
     for b in range(clips):
         rare = int(rng.integers(1, 6 if frames < 4 else 3 + min(frames // 5, 9)))
         made = world(rng, frames, bool(rng.random() < 0.5), rare, (1, 8) if frames > 1 else (1, 1))

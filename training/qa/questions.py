@@ -1,7 +1,7 @@
 """Ask about what was seen of a world, and know the truth: of the frames in view, and of nothing else.
 
 A question is only asked when its answer is plain: "what colour was the circle" needs all circles in view to be
-of one colour. What is not in view was not seen: the truth is none, or no.
+of one colour, "where was the circle" that they were in one place. What is not in view was not seen: the truth is none, or no.
 """
 
 from __future__ import annotations
@@ -87,8 +87,7 @@ def truth(kind: str, view: View, things: Sequence[int], others: Sequence[int] = 
     if kind == "place now":
         return _only(seen, lambda what: PLACES[view.seen[what].place])
     if kind == "place":
-        newest = max((view.seen[what].last for what in seen), default=0)
-        return _only([what for what in seen if view.seen[what].last == newest], lambda what: PLACES[view.seen[what].place])
+        return _only([place for what in seen for place in view.seen[what].places], lambda place: PLACES[place])
     if kind in ("appear", "there now"):
         return YES if seen else NO
     if kind == "count":
