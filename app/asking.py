@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Protocol
 
 from perception.qa.base import Moment
@@ -39,6 +39,8 @@ class Asked(Protocol):
 
     def asked_how(self) -> AnswerConfig: ...
 
+    def detected(self) -> Collection[str]: ...
+
 
 class Asking:
     """Let a session be asked. All methods from any thread.
@@ -61,6 +63,7 @@ class Asking:
         self._desk = self._asked.desk()
         if self._desk is not None and isinstance(self._desk.events, EventMemory):
             self._wishes = Wishes(self._desk.events)
+            self._desk.events.can_tell(self._asked.detected())
             self._desk.on_noted = self._watch
 
     def note(self, kind: str, what: Mapping[str, Any]) -> None:
@@ -70,7 +73,10 @@ class Asking:
         if kind == "heard" and (asked := self._spoken(str(what["text"]))):
             self.take({"type": "ask", "question": asked})
             return
-        self._desk.note({"type": kind, **what})
+        if kind == "settings":
+            self._desk.note({"type": kind, "changes": dict(what)})
+        elif not (kind == "command" and what.get("changes")):  # those settings were told already
+            self._desk.note({"type": kind, **what})
 
     def take(self, message: Mapping[str, Any]) -> None:
         """Take a message of a client's: "ask", "ask-aloud", "cancel" or "unwatch". Tells of what is wrong."""

@@ -256,6 +256,11 @@ class Wiring:
         found = self._steering.configs.get(self.answers)
         return found if isinstance(found, AnswerConfig) else AnswerConfig()
 
+    def detected(self) -> set[str]:
+        """Return what the detectors of this graph can tell apart, once the stages are open."""
+        infos = [getattr(stage, "info", None) for stage in self._stages.values()]
+        return {name for info in infos for name in getattr(info, "names", ())}
+
     def size_px(self) -> int | None:
         """Return the side of the square pictures that come out; None when they may have any size.
 

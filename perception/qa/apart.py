@@ -77,14 +77,16 @@ class ApartEngine:
         return number
 
     def ask(self, text: str, memory: int) -> Iterator[Answer]:
-        queue = self._begin(number := next(self._numbers), "ask", text, memory)
+        queue, is_over = self._begin(number := next(self._numbers), "ask", text, memory), False
         try:
             while (said := self._next(queue)) is not None:
                 yield said
+            is_over = True
         finally:
             self._heard.pop(number, None)
-            with suppress(EngineError):
-                self._send(number, "stop")
+            if not is_over:
+                with suppress(EngineError):
+                    self._send(number, "stop")
 
     def picture(self, number: int) -> bytes | None:
         found: bytes | None = self._call("picture", number)

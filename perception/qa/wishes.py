@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from realtime.core.errors import ConfigError
@@ -74,4 +74,5 @@ class Wishes:
         memory = self._events.snapshot() if wishes else None
         for wish in wishes:
             if memory is not None and (moment := wish.standing.feed(event, at_ns, memory)) is not None:
-                tell(wish, moment)
+                shown = self._events.picture_at(moment.at_ns) if moment.picture is None else moment.picture
+                tell(wish, replace(moment, picture=shown))

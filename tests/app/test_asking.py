@@ -49,6 +49,9 @@ class Room:
     def asked_how(self) -> AnswerConfig:
         return self._how
 
+    def detected(self) -> tuple[str, ...]:
+        return ("dog", "person")
+
     def _tell(self, event: events.Event) -> None:
         self.told.append(event)
         self._loop.call_soon_threadsafe(self._news.set)
@@ -165,6 +168,9 @@ def test_where_nothing_answers_that_is_said() -> None:
 
         def asked_how(self) -> AnswerConfig:
             return AnswerConfig()
+
+        def detected(self) -> tuple[str, ...]:
+            return ()
 
     told: list[events.Event] = []
     asking = Asking(Nothing(), told.append, ManualClock())

@@ -35,6 +35,8 @@ CARD = EngineCard(
 )
 NOTED_NS = 5 * NS_PER_S
 """What lasts is written down so often, so that a sudden end loses no more."""
+LOOK_NS = NS_PER_S // 11
+"""From a picture that was looked at to the next one, at least."""
 LIMITED_NS = 20 * NS_PER_S
 """Limits are looked at so often."""
 
@@ -76,6 +78,7 @@ class EventMemory:
         self._hidden: list[tuple[int, int]] = []
         """Spans that were forgotten since the engine began, for snapshots that are older."""
         self._noted_ns = self._limited_ns = 0
+        self._looked_ns = -LOOK_NS
         self._is_closed = False
         self._newest = Memory()
         self._published(self._known_before_ns())
@@ -85,7 +88,13 @@ class EventMemory:
         return CARD
 
     def push_frame(self, frame: Frame) -> None:
-        """Look at colours, and keep a small picture now and then. Raises EngineError for a full disk."""
+        """Look at colours, and keep a small picture now and then; of 25 pictures a second it looks at ten.
+
+        Raises EngineError for a full disk.
+        """
+        if 0 <= frame.stamp.captured_ns - self._looked_ns < LOOK_NS:
+            return
+        self._looked_ns = frame.stamp.captured_ns
         with self._lock:
             records, pictures = self._writer.frame(frame, frame.stamp.captured_ns + self._offset_ns)
             self._keep(records, pictures)

@@ -40,8 +40,13 @@ def notebook() -> Notebook:
 
 
 @pytest.fixture
-def desk(notebook: Notebook) -> Iterator[Desk]:
-    one = Desk(notebook, ManualClock(1_000_000_000), at_once=2)
+def clock() -> ManualClock:
+    return ManualClock(1_000_000_000)
+
+
+@pytest.fixture
+def desk(notebook: Notebook, clock: ManualClock) -> Iterator[Desk]:
+    one = Desk(notebook, clock, at_once=2)
     yield one
     notebook.may_push.set()
     notebook.may_answer.set()
@@ -166,10 +171,12 @@ def test_a_question_can_be_taken_back(desk: Desk, notebook: Notebook) -> None:
     assert not desk.cancel(reply.id)
 
 
-def test_forgetting_deletes_the_span_and_what_waits_to_be_noted(desk: Desk, notebook: Notebook) -> None:
+def test_forgetting_deletes_the_span_and_what_waits_to_be_noted(
+    desk: Desk, notebook: Notebook, clock: ManualClock
+) -> None:
     for at_s in (1, 2, 3):
-        desk.note({"type": "heard", "text": str(at_s), "captured_ns": at_s * 10**9})
-    assert desk.settle(PATIENCE_S)
+        note(desk, str(at_s))
+        clock.advance(ms=1000)
     assert desk.forget(2 * 10**9, 3 * 10**9) == 1
     assert [word for word, _ in notebook.words] == ["1", "3"]
     notebook.may_push.clear()
