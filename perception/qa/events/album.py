@@ -57,13 +57,20 @@ class Album:
         if not self._kept or at_ns - self._kept[-1] >= self._settings.every_s * NS_PER_S:
             self.wish(at_ns)
         found = []
-        for wished_ns in self._wished:
+        wishes, self._wished = self._wished, []
+        for wished_ns in wishes:
+            if wished_ns > at_ns:
+                self._wished.append(wished_ns)
+                continue
             when_ns, small = min(self._held, key=lambda one: abs(one[0] - wished_ns))
-            near = abs(when_ns - wished_ns) <= NEAR_S * NS_PER_S
-            if near and all(abs(when_ns - one) >= self._settings.apart_s * NS_PER_S for one in self._kept):
+            if abs(when_ns - wished_ns) > NEAR_S * NS_PER_S:
+                continue
+            near = [one for one in self._kept if abs(when_ns - one) < self._settings.apart_s * NS_PER_S]
+            if not near:
                 self._kept.append(when_ns)
                 found.append((when_ns, _jpeg(small, self._settings.quality)))
-        self._wished.clear()
+            elif max(near) < wished_ns:  # what came just after a picture is shown by the next one
+                self._wished.append(max(near) + round(self._settings.apart_s * NS_PER_S))
         return found
 
     def forget(self, begin_ns: int, end_ns: int) -> None:

@@ -192,5 +192,15 @@ def test_pictures_are_kept_of_moments_and_now_and_then() -> None:
         kept += [when_ns for when_ns, _ in album.see(frame_at(at_ns).pixels, at_ns)]
     seconds = [one / NS_PER_S for one in kept]
     assert seconds[:2] == [0.0, 30.0]
-    assert [one for one in seconds if 49 < one < 53] == [50.0, 51.0]  # twenty wishes, at most one a second
-    assert len(seconds) == 6
+    assert [one for one in seconds if 49 < one < 53] == [50.0, 51.0, 52.0]  # twenty wishes: one a second
+    assert len(seconds) == 7
+
+
+def test_what_came_just_after_a_picture_is_shown_by_the_next_one() -> None:
+    album, second = Album(), 10**9
+    kept = album.see(np.zeros((48, 64, 3), np.uint8), 0)
+    for tick in range(1, 20):
+        if tick == 4:
+            album.wish(tick * second // 10)
+        kept += album.see(np.zeros((48, 64, 3), np.uint8), tick * second // 10)
+    assert [when_ns for when_ns, _ in kept] == [0, second]
