@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from realtime.core.frame import Frame
 
     from .families.base import VideoModel
-    from .families.load import Source
+    from .families.load import DType, Source
     from .memory import Memory, Pick
     from .strategies import Embedder
 
@@ -123,6 +123,25 @@ class VideoModelEngine:
         self._encoded = 0
         kept = self.memory.snapshot()
         self._snapshot = Seen(kept, int(getattr(kept, "known_ns", 0)))
+
+    @classmethod
+    def load(
+        cls,
+        model: str,
+        options: VideoModelOptions | None = None,
+        *,
+        device: str = "auto",
+        dtype: DType = "auto",
+        **more: Any,
+    ) -> VideoModelEngine:
+        """Load a model by name, see `families.load.load`, and watch with it; `more` as for the class.
+
+        Raises what `load` raises: ModelMissing with the command that fetches the weights, and others.
+        """
+        from .families.load import load
+
+        loaded, source = load(model, device=device, dtype=dtype)
+        return cls(loaded, source, options, **more)
 
     @property
     def card(self) -> EngineCard:

@@ -79,6 +79,39 @@ def test_many_asks_while_frames_are_encoded_equal_those_one_after_the_other(some
     assert busy.snapshot().known_ns == 18 * SECOND
 
 
+def test_nobody_waits_while_another_pass_is_on_its_way(llava: VideoModel) -> None:
+    """A pass that is held up inside the model holds up no other, whichever of the two it is."""
+    memory = remembered(llava, pictures(4), Hybrid(4))
+    snapshot, held = memory.snapshot(), threading.Event()
+    expected = _ids(llava, memory, snapshot)
+    inside = threading.Semaphore(0)
+
+    def hold(*_: object) -> None:
+        if threading.current_thread().name == "slow":
+            inside.release()
+            assert held.wait(20)
+
+    hook = llava.text.layers[1].register_forward_pre_hook(hold)
+    try:
+        encoding = threading.Thread(target=_push, args=(llava, memory, pictures(1, seed=8), 5), name="slow")
+        encoding.start()
+        assert inside.acquire(timeout=20)
+        assert _ids(llava, memory, snapshot) == expected
+        held.set()
+        encoding.join()
+        held.clear()
+        asking = threading.Thread(target=_ids, args=(llava, memory, snapshot), name="slow")
+        asking.start()
+        assert inside.acquire(timeout=20)
+        _push(llava, memory, pictures(1, seed=9), 6)
+        assert memory.snapshot().known_ns == 6 * SECOND
+        held.set()
+        asking.join()
+    finally:
+        held.set()
+        hook.remove()
+
+
 def test_a_snapshot_sees_neither_later_frames_nor_forgotten_ones(llava: VideoModel) -> None:
     memory = remembered(llava, pictures(5), Full(), window_tokens=14)
     old = memory.snapshot()
