@@ -23,7 +23,7 @@ from realtime.core.similarity import SimilarityGate
 from .ask import Reply, is_empty, replies
 from .kvmemory import KVMemory
 from .moments import stretches
-from .options import VideoModelOptions
+from .options import INSTRUCT, VideoModelOptions
 from .remember import memory_for
 from .strategies import ColourEmbedder
 from .thumbnails import Thumbnails
@@ -113,6 +113,8 @@ class VideoModelEngine:
         if embedder is None and options.strategy == "external":
             embedder = ColourEmbedder()
         self._embedder = embedder
+        said = options.instruct
+        self._instruct = said if said is not None else INSTRUCT if kind == "video model" else ""
         self.memory = memory or memory_for(
             model, options, revision=revision, epoch_ns=epoch_ns, embedder=embedder
         )
@@ -181,7 +183,7 @@ class VideoModelEngine:
         if not question:
             yield self._nothing(NOT_ASKED, memory)
             return
-        told = f"{question} {self.options.instruct}".strip()
+        told = f"{question} {self._instruct}".strip()
         with self._asks:
             try:
                 context = self.memory.context(self.model.query(question), memory.memory)
