@@ -1,11 +1,9 @@
 """Sum up a clip of a stream as a few tokens: the small network of our VideoStreaming.
 
-A transformer reads [the memory of the clip before | the clip's tokens | queries | the clip's mean]. What it
-makes of the queries is the clip's memory, what it makes of the mean is its indicator. For a question it reads
-[words | a query], and what it makes of that is the question's indicator. The memory is added to means over
-stretches of the clip, and the part that is added begins at zero: untrained it is those means.
-
-In Qian et al. (2024, arXiv:2405.16009) this is a language model of 2.7 G parameters; here all attend to all.
+A transformer in which all see all reads [the memory of the clip before | the clip's tokens | queries | the
+clip's mean]. What it makes of the queries is the memory, in the space of the language model that will
+read it; what it makes of the mean is the indicator, by which a question finds the clip. In Qian et al. (2024,
+arXiv:2405.16009) a language model of 2.7 G parameters does this.
 """
 
 from __future__ import annotations
@@ -16,25 +14,50 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from torch.nn.functional import adaptive_avg_pool1d
+from torch.nn.functional import gelu, normalize, scaled_dot_product_attention
 
 from realtime.core.errors import ModelCorrupt
+
+PLAN = "summariser.json"
+WEIGHTS = "summariser.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
 class SummariserPlan:
     """Say how large it is."""
 
-    channels: int
-    """Of the language model that reads the memory."""
-    memory_tokens: int = 8
-    width: int = 128
+    width: int
+    """Channels of the language model that reads the memory."""
+    heads: int = 6
     layers: int = 2
-    heads: int = 4
-    indicator: int = 64
-    most_frames: int = 64
-    most_tokens: int = 256
-    """Of one frame."""
+    memory: int = 16
+    """Tokens of a clip's memory."""
+    frames: int = 8
+    """Of a clip."""
+    tokens: int = 9
+    """Of a frame."""
+    wide: int = 3
+    """Width between two linear maps, times `width`."""
+
+
+class Layer(nn.Module):
+    """A pre-norm layer of a transformer without a mask."""
+
+    def __init__(self, plan: SummariserPlan) -> None:
+        super().__init__()
+        width = plan.width
+        self.heads = plan.heads
+        self.norm, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.up, self.down = nn.Linear(width, plan.wide * width), nn.Linear(plan.wide * width, width)
+
+    def forward(self, read_BNC: torch.Tensor) -> torch.Tensor:
+        batch, count, width = read_BNC.shape
+        parts = self.qkv(self.norm(read_BNC)).view(batch, count, 3, self.heads, width // self.heads)
+        query, key, value = parts.permute(2, 0, 3, 1, 4)
+        seen_BHND = scaled_dot_product_attention(query, key, value)
+        read_BNC = read_BNC + self.out(seen_BHND.transpose(1, 2).reshape(batch, count, width))
+        return read_BNC + self.down(gelu(self.up(self.norm2(read_BNC))))
 
 
 class SummariserNet(nn.Module):
@@ -45,83 +68,75 @@ class SummariserNet(nn.Module):
     def __init__(self, plan: SummariserPlan, name: str = "summariser (untrained)") -> None:
         super().__init__()
         self.plan, self.name = plan, name
-        self.memory_tokens, self.channels = plan.memory_tokens, plan.channels
+        self.memory_tokens, self.clip_frames = plan.memory, plan.frames
         width = plan.width
-        self.enter = nn.Linear(plan.channels, width)
-        self.kinds = nn.Embedding(5, width)  # memory, clip, queries, mean, words
-        self.frames = nn.Embedding(plan.most_frames, width)
-        self.places = nn.Embedding(plan.most_tokens, width)
-        self.queries = nn.Parameter(torch.randn(plan.memory_tokens, width) * 0.02)
-        self.asking = nn.Parameter(torch.randn(1, width) * 0.02)
-        layer = nn.TransformerEncoderLayer(
-            width, plan.heads, 4 * width, 0.0, "gelu", batch_first=True, norm_first=True
-        )
-        self.body = nn.TransformerEncoder(layer, plan.layers, nn.LayerNorm(width), enable_nested_tensor=False)
-        self.leave = nn.Linear(width, plan.channels)
-        nn.init.zeros_(self.leave.weight)
-        nn.init.zeros_(self.leave.bias)
-        self.indicate = nn.Linear(width, plan.indicator)
-        self.ask = nn.Linear(width, plan.indicator)
+        self.begin = nn.Parameter(0.02 * torch.randn(plan.memory, width))
+        """Stands for the memory before the first clip."""
+        self.queries = nn.Parameter(0.02 * torch.randn(plan.memory, width))
+        self.places = nn.Parameter(0.02 * torch.randn(plan.frames * plan.tokens, width))
+        self.kinds = nn.Parameter(0.02 * torch.randn(2, width))
+        """Added to the memory before and to the mean."""
+        self.layers = nn.ModuleList(Layer(plan) for _ in range(plan.layers))
+        self.norm = nn.LayerNorm(width)
+        self.write, self.tell, self.seek = (nn.Linear(width, width) for _ in range(3))
 
     def forward(
-        self, before_BMC: torch.Tensor | None, clip_BFTC: torch.Tensor
+        self, before_BMC: torch.Tensor | None, clip_BNC: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return memories (B, M, C) and indicators (B, D) of a batch of clips."""
-        _, frames, tokens, _ = clip_BFTC.shape
-        memory_tokens = self.plan.memory_tokens
-        means_BMC = adaptive_avg_pool1d(clip_BFTC.flatten(1, 2).transpose(1, 2), memory_tokens).transpose(
-            1, 2
+        """Return memories (B, M, C) and indicators (B, C) of length 1; N is at most frames times tokens."""
+        batch, memory = len(clip_BNC), self.plan.memory
+        if before_BMC is None:
+            before_BMC = self.begin.expand(batch, -1, -1)
+        read_BNC = torch.cat(
+            (
+                before_BMC + self.kinds[0],
+                clip_BNC + self.places[: clip_BNC.shape[1]],
+                self.queries.expand(batch, -1, -1),
+                clip_BNC.mean(1, keepdim=True) + self.kinds[1],
+            ),
+            1,
         )
-        clip = self.enter(clip_BFTC) + self.kinds.weight[1]
-        clip = clip + self.frames.weight[:frames, None] + self.places.weight[:tokens]
-        queries = self.queries + self.enter(means_BMC) + self.kinds.weight[2]
-        mean = self.enter(clip_BFTC.mean((1, 2)))[:, None] + self.kinds.weight[3]
-        parts = [clip.flatten(1, 2), queries, mean]
-        if before_BMC is not None:
-            parts.insert(0, self.enter(before_BMC) + self.kinds.weight[0])
-        read = self.body(torch.cat(parts, 1))
-        return means_BMC + self.leave(read[:, -1 - memory_tokens : -1]), self.indicate(read[:, -1])
-
-    def asked(self, words_BNC: torch.Tensor) -> torch.Tensor:
-        """Return indicators (B, D) of questions of equal length."""
-        words = self.enter(words_BNC) + self.kinds.weight[4]
-        read = self.body(torch.cat((words, self.asking.expand(len(words), 1, -1)), 1))
-        return self.ask(read[:, -1])
+        for layer in self.layers:
+            read_BNC = layer(read_BNC)
+        read_BNC = self.norm(read_BNC)
+        memory_BMC = self.write(read_BNC[:, -1 - memory : -1])
+        return memory_BMC, normalize(self.tell(read_BNC[:, -1]), dim=-1)
 
     def clip(
         self, before_MC: torch.Tensor | None, clip_FTC: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the memory (M, C), in the type of the clip, and the indicator (D,) of one clip."""
-        before_BMC = None if before_MC is None else before_MC[None].to(self.queries)
-        memory_BMC, indicator_BD = self(before_BMC, clip_FTC[None].to(self.queries))
-        return memory_BMC[0].to(clip_FTC), indicator_BD[0]
+        """Return the memory (M, C), in the type of the clip, and the indicator (C,) of one clip."""
+        self.to(clip_FTC.device)
+        before_BMC = None if before_MC is None else before_MC[None].to(self.begin)
+        memory_BMC, indicator_BC = self(before_BMC, clip_FTC.flatten(0, 1)[None].to(self.begin))
+        return memory_BMC[0].to(clip_FTC), indicator_BC[0]
 
     def question(self, embeddings_NC: torch.Tensor) -> torch.Tensor:
-        """Return the indicator (D,) of one question."""
-        indicator_BD: torch.Tensor = self.asked(embeddings_NC[None].to(self.queries))
-        return indicator_BD[0]
+        """Return the indicator (C,), of length 1, of one question's words."""
+        found_C: torch.Tensor = self.seek(embeddings_NC.to(self.begin).mean(0))
+        return normalize(found_C, dim=-1)
 
 
-def save_summariser(net: SummariserNet, file: Path, trained_on: str) -> None:
-    """Write weights and plan; `trained_on` is what people are told."""
+def save_summariser(net: SummariserNet, folder: Path) -> None:
+    """Write weights, in half precision, and plan into a model's folder."""
     from safetensors.torch import save_file
 
-    state = {name: tensor.contiguous() for name, tensor in net.state_dict().items()}
-    save_file(state, file, {"plan": json.dumps(asdict(net.plan)), "trained_on": trained_on})
+    state = {name: tensor.detach().half().contiguous() for name, tensor in net.state_dict().items()}
+    save_file(state, folder / WEIGHTS)
+    (folder / PLAN).write_text(json.dumps(asdict(net.plan), indent=1) + "\n", encoding="utf-8")
 
 
-def load_summariser(file: Path) -> SummariserNet:
-    """Read what `save_summariser` wrote, in evaluation mode. Raises ModelCorrupt for anything else."""
-    from safetensors import SafetensorError, safe_open
+def load_summariser(folder: Path) -> SummariserNet:
+    """Read what `save_summariser` wrote, in full precision. Raises ModelCorrupt for anything else."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
 
     try:
-        with safe_open(file, "pt") as opened:
-            told = opened.metadata() or {}
-            plan = SummariserPlan(**json.loads(told["plan"]))
-            net = SummariserNet(plan, f"summariser trained on {told['trained_on']}")
-            net.load_state_dict({name: opened.get_tensor(name) for name in opened.keys()})  # noqa: SIM118
+        plan = SummariserPlan(**json.loads((folder / PLAN).read_text(encoding="utf-8")))
+        net = SummariserNet(plan, f"summariser trained with {folder.name}")
+        net.load_state_dict({name: one.float() for name, one in load_file(folder / WEIGHTS).items()})
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         hint = "Restore it from the repository, or train it anew."
-        raise ModelCorrupt(f"{file} is no summariser: {error}.", hint=hint) from error
+        raise ModelCorrupt(f"{folder} holds no summariser that can be read: {error}.", hint=hint) from error
     net.eval()
     return net

@@ -12,6 +12,7 @@ import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perception.qa.base import Answer, EngineCard, EngineKind, Moment
@@ -21,8 +22,10 @@ from realtime.core.similarity import SimilarityGate
 
 from .ask import Reply, is_empty, replies
 from .kvmemory import KVMemory
+from .moments import stretches
 from .options import VideoModelOptions
 from .remember import memory_for
+from .strategies import ColourEmbedder
 from .thumbnails import Thumbnails
 
 if TYPE_CHECKING:
@@ -44,10 +47,24 @@ NOT_SEEN = re.compile(
     re.IGNORECASE,
 )
 """How models say that they did not see something."""
+NO = re.compile(r"^\W*no\b(?! one)", re.IGNORECASE)
+PRESENCE = re.compile(
+    r"\b(is|are|was|were) there\b|\bappear|\b(you|anybody|anyone) (see|seen)\b", re.IGNORECASE
+)
+"""To such a question "no" says that something was not seen."""
 COUNTED = re.compile(r"\bhow many\b", re.IGNORECASE)
 """To such a question "none" is a number."""
 NOTHING_YET = "I have not seen anything yet."
 NOT_ASKED = "Ask something about the stream."
+
+
+def is_seen(question: str, answer: str) -> bool:
+    """Tell from a model's words whether what was asked about was there."""
+    if COUNTED.search(question):
+        return True
+    if PRESENCE.search(question) and NO.search(answer):
+        return False
+    return NOT_SEEN.search(answer) is None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,13 +102,16 @@ class VideoModelEngine:
         self._card = EngineCard(
             name=name,
             kind=kind,
-            says=says or f"Watches with {source.name}, a frame each {options.every_s:g} s; it may be wrong.",
+            says=says
+            or f"Watches with {Path(source.name).name}, a frame each {options.every_s:g} s; it may be wrong.",
             model=revision,
             licence=source.licence,
         )
         tokenizer = model.tokenizer
         added = (str(token) for token in getattr(tokenizer, "added_tokens_decoder", {}).values())
         self._marks = {mark for mark in (*tokenizer.all_special_tokens, *added) if mark.strip()}
+        if embedder is None and options.strategy == "external":
+            embedder = ColourEmbedder()
         self._embedder = embedder
         self.memory = memory or memory_for(
             model, options, revision=revision, epoch_ns=epoch_ns, embedder=embedder
@@ -149,9 +169,11 @@ class VideoModelEngine:
                 if is_empty(context):
                     yield self._nothing(NOTHING_YET, memory)
                     return
-                moments, reply = self._moments(context.picks), Reply(context)
+                moments, reply, said = self._moments(context.picks), Reply(context), ""
                 for reply in replies(self.model, context, told, self.options.most_tokens):
-                    yield self._answer(reply, memory, moments, question, is_final=False)
+                    if reply.text != said:
+                        said = reply.text
+                        yield self._answer(reply, memory, moments, question, is_final=False)
             except RuntimeError as error:  # torch: out of memory, a device that is gone
                 raise EngineError(f"The model failed while answering: {error}") from error
         yield self._answer(reply, memory, moments, question, is_final=True)
@@ -196,19 +218,22 @@ class VideoModelEngine:
 
     def _moments(self, picks: Sequence[Pick]) -> tuple[Moment, ...]:
         """Return the moments that had most to do with the question, in the order of time."""
-        best = sorted(picks, key=lambda pick: (-pick.score, -pick.at_ns))[:SHOWN]
-        return tuple(self._moment(pick) for pick in sorted(best, key=lambda pick: pick.at_ns))
+        gap_ns = int(2 * self.options.every_s * NS_PER_S)
+        best = stretches(picks, gap_ns, SHOWN)
+        judged = len({pick.score for stretch in best for pick in stretch}) > 1
+        return tuple(self._moment(stretch, judged) for stretch in best)
 
-    def _moment(self, pick: Pick) -> Moment:
-        says = f"fits by {pick.score:.0%}" if pick.score < 1 else ""
-        return Moment(pick.at_ns, says, picture=self._thumbnails.at(pick.at_ns))
+    def _moment(self, stretch: Sequence[Pick], judged: bool) -> Moment:
+        best = max(stretch, key=lambda pick: pick.score)
+        says = f"fits by {best.score:.0%}" if judged else ""
+        until_ns = stretch[-1].at_ns if len(stretch) > 1 else 0
+        return Moment(stretch[0].at_ns, says, until_ns, self._thumbnails.at(best.at_ns))
 
     def _answer(
         self, reply: Reply, memory: Seen, moments: tuple[Moment, ...], question: str, *, is_final: bool
     ) -> Answer:
         text = reply.text.strip()
-        counted = COUNTED.search(question) is not None
-        observed = bool(text) and (counted or NOT_SEEN.search(text) is None)
+        observed = bool(text) and is_seen(question, text)
         return Answer(
             text=text or ("I did not see that." if is_final else ""),
             engine=self._card.name,

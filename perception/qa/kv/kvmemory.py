@@ -20,7 +20,8 @@ import torch
 
 from realtime.core.errors import EngineError
 
-from .cache import Chosen, Fixed, StreamCache
+from .asking import Asking
+from .cache import Fixed, StreamCache
 from .grown import Grown
 from .memory import CacheContext, Pick, Query
 from .plain import plain_cache
@@ -125,11 +126,13 @@ class KVMemory:
 
     def context(self, query: Query, memory: KVSnapshot) -> CacheContext:
         """Choose blocks for a question and return them as a plain cache. Any thread."""
+        rows = memory.rows
         for _ in range(TRIES):
             try:
-                return self._context(query, memory)
-            except KeyError:  # blocks went while they were read
-                continue
+                return self._context(query, rows)
+            except KeyError:  # blocks have gone since; the table was not cleared of them, or is an old one
+                assert rows is not None
+                rows = rows.only(torch.isin(rows.numbers_N, torch.tensor(list(self.store.numbers()))))
         raise EngineError("Frames went from memory faster than they could be read.", hint="Ask again.")
 
     def forget(self, begin_ns: int, end_ns: int) -> int:
@@ -165,32 +168,17 @@ class KVMemory:
         return keys.to(device, dtype), values.to(device, dtype)
 
     def ask_pass(self, query: Query, choose: Callable[[int, torch.Tensor], Sequence[int]]) -> None:
-        """Run a bare question through the model; each layer sees the blocks that `choose` names for it.
+        """Run a bare question through the model; see `Asking.ask_pass`."""
+        Asking(self).ask_pass(query, choose)
 
-        `choose(layer, query_V)` gets the layer's query: un-rotated, averaged over the question's tokens and
-        summed over the heads of queries that share a head of keys, in float32 on the CPU.
-        """
-        model = self.model
-
-        def read(layer: int, query_HND: torch.Tensor) -> KV:
-            mean_HD = query_HND.float().mean(dim=1)
-            summed = mean_HD.view(model.kv_heads, -1, model.head_dim).sum(dim=1)
-            return self.read(choose(layer, summed.flatten().cpu()), layer)
-
-        text_AN = model.layout.text(len(query.ids), 0)
-        cache = StreamCache(Chosen(self.sink, read), model.layout, model.rotary, text_AN, model.layers)
-        model.run(query.embeddings_NC, cache)
-
-    def _context(self, query: Query, memory: KVSnapshot) -> CacheContext:
-        rows = memory.rows
-        if rows is not None:
-            rows = rows.only(torch.isin(rows.numbers_N, torch.tensor(list(self.store.numbers()))))
+    def _context(self, query: Query, rows: Rows | None) -> CacheContext:
         if rows is None or not len(rows):
             cache, tokens = plain_cache(self.model, self.sink, [], 0)
             return CacheContext(cache, tokens)
-        choice = self.strategy.choose(query, rows, self)
+        asking = Asking(self)
+        choice = self.strategy.choose(query, rows, asking)
         numbers = [rows.numbers_N[index].tolist() for index in choice.layers(self.model.layers)]
-        blocks = [self.read(chosen, layer) for layer, chosen in enumerate(numbers)]
+        blocks = [asking.read(chosen, layer) for layer, chosen in enumerate(numbers)]
         cache, tokens = plain_cache(self.model, self.sink, blocks, len(numbers[0]))
         picks = [
             Pick(int(rows.times_N[i]), score, int(rows.numbers_N[i])) for i, score in choice.scored(len(rows))

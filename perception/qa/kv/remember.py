@@ -54,7 +54,9 @@ def memory_for(
         return _of_tokens(model, options)
     chosen = strategy(options.strategy, options.frames, options.recent, embedder)
     size = len(embedder.words("a")) if embedder is not None else 0
-    block_bytes = 4 * model.layers * model.kv_heads * model.layout.tokens * model.head_dim
+    block_bytes = (
+        2 * model.dtype.itemsize * model.layers * model.kv_heads * model.layout.tokens * model.head_dim
+    )
     room = 0 if options.disk_gib else min(int(options.ram_mib * MIB / block_bytes) + 1, 4096)
     return KVMemory(
         model,

@@ -40,14 +40,18 @@ def write_all(write: Write, fd: int, data: bytes | bytearray | memoryview, offse
 class Slab:
     """Hold one file open, with the sidecar of block vectors beside it. One thread writes, any reads."""
 
-    def __init__(self, path: Path, layout: Layout, serial: int, epoch_ns: int, write: Write) -> None:
-        """Open a file that begins with a header; see `create` and `store.py` for where it comes from."""
+    def __init__(
+        self, path: Path, layout: Layout, serial: int, records: int, epoch_ns: int, write: Write
+    ) -> None:
+        """Open a file that begins with a header of `records` and `epoch_ns`; `create` makes a new one."""
         self.path, self.layout, self.serial, self.epoch_ns = path, layout, serial, epoch_ns
+        self.records = records
+        """How many it holds at most."""
         self._write = write
         self._fd = _open(self, path)
         self._sidecar_fd = _open(self, path.with_suffix(".vectors"))
         room = (os.fstat(self._fd).st_size - HEADER_BYTES) // layout.record_bytes
-        self.end = max(0, min(room, layout.records))
+        self.end = max(0, min(room, records))
         """Slots that the file is long enough for."""
         self.live = 0
         self.free: list[int] = []
@@ -58,14 +62,14 @@ class Slab:
         temporary = path.with_suffix(".new")
         fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
-            write_all(write, fd, layout.header(serial, epoch_ns), 0)
+            write_all(write, fd, layout.header(serial, epoch_ns, layout.records), 0)
         except OSError:
             temporary.unlink()
             raise
         finally:
             os.close(fd)
         temporary.replace(path)
-        return cls(path, layout, serial, epoch_ns, write)
+        return cls(path, layout, serial, layout.records, epoch_ns, write)
 
     def scan(self) -> Iterator[tuple[int, Head]]:
         """Find the whole records; note the other slots as free and cut off what was written in part."""
@@ -84,7 +88,7 @@ class Slab:
         """Return the slot for the next record; None when the file is full."""
         if self.free:
             return self.free[0]
-        return self.end if self.end < self.layout.records else None
+        return self.end if self.end < self.records else None
 
     def write(
         self, slot: int, number: int, at_ns: int, score: float, packed: torch.Tensor, vector_LHD: torch.Tensor
@@ -158,8 +162,8 @@ class Slab:
 
     def sync(self) -> None:
         """Wait until the disk holds what was written."""
-        os.fdatasync(self._fd)
-        os.fdatasync(self._sidecar_fd)
+        os.fsync(self._fd)
+        os.fsync(self._sidecar_fd)
 
     def unlink(self) -> None:
         """Delete the files; who is reading goes on until done."""

@@ -79,38 +79,38 @@ class Layout:
 
     # The file's header.
 
-    def header(self, serial: int, epoch_ns: int) -> bytes:
+    def header(self, serial: int, epoch_ns: int, records: int) -> bytes:
         """Return the first bytes of a file."""
         shape, kind = self.packing.shape, DTYPES.index(self.packing.dtype)
-        sizes = (shape.layers, shape.heads, shape.tokens, shape.head_dim, self.record_bytes, self.records)
+        sizes = (shape.layers, shape.heads, shape.tokens, shape.head_dim, self.record_bytes, records)
         digest = hashlib.sha256(self.model.encode()).digest()
         told = _HEADER.pack(MAGIC, VERSION, kind, self.packing.int8, *sizes, serial, epoch_ns, digest)
         return (told + _CRC.pack(zlib.crc32(told))).ljust(HEADER_BYTES, b"\0")
 
-    def epoch_ns(self, header: bytes, name: str) -> int | None:
-        """Return the epoch of a file whose header this is; None when the header is damaged.
+    def read_header(self, header: bytes, name: str) -> tuple[int, int] | None:
+        """Return how many records a file holds at most, and its epoch; None for a damaged header.
 
         Raises EngineError for a file of another program, version, model or shape.
         """
         if len(header) < HEADER_BYTES:
             return None
         told, crc = header[: _HEADER.size], _CRC.unpack_from(header, _HEADER.size)[0]
-        magic, version, *_, serial, epoch_ns, digest = _HEADER.unpack(told)
+        magic, version, *_, records, serial, epoch_ns, digest = _HEADER.unpack(told)
         if magic != MAGIC:
             raise _refused(f"{name} is no slab file: it begins with {magic!r}.")
         if version != VERSION:
             raise _refused(f"{name} is of version {version}; this program reads version {VERSION}.")
         if zlib.crc32(told) != crc:
             return None
-        ours = self.header(serial, epoch_ns)[: _HEADER.size]
+        ours = self.header(serial, epoch_ns, records)[: _HEADER.size]
         if digest != ours[-len(digest) :]:
             raise _refused(f"{name} remembers a stream for another model than {self.model}.")
         if told != ours:
             raise _refused(
-                f"{name} holds blocks of another shape, type or file size than {self.packing.shape}, "
-                f"{self.packing.dtype}{', int8' if self.packing.int8 else ''}, {self.records} a file."
+                f"{name} holds blocks of another shape or type than {self.packing.shape}, "
+                f"{self.packing.dtype}{', int8' if self.packing.int8 else ''}."
             )
-        return int(epoch_ns)
+        return int(records), int(epoch_ns)
 
     # A record's ends.
 

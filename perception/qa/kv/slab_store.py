@@ -1,14 +1,13 @@
 """Blocks on disk: slab files in one folder, found again after a restart, bounded, and deleted for real.
 
-An append writes the new record first and lets another leave after it, so a full disk loses nothing. Emptied
-records are written over by the next appends; a file without records is deleted. What is forgotten on request
-or for its age is overwritten with zeros; whether the disk itself keeps an old copy is beyond a program.
+There is room for one block more than is kept: an append writes it and another leaves with the next, so a full
+disk loses nothing. Emptied records are written over by the next appends; a file without records is deleted.
+What is forgotten on request or for its age is overwritten with zeros; whether the disk itself keeps an old
+copy is beyond a program.
 """
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import logging
 import os
 import threading
@@ -21,10 +20,11 @@ from typing import TYPE_CHECKING
 
 from realtime.core.errors import EngineError
 
-from .slab_layout import HEADER_BYTES, Head, Layout
 from .leaving import MIB, Index, Limits
 from .packing import Packing
 from .slab import Slab, Write
+from .slab_folder import disk_error, locked, tell_next, told_next
+from .slab_layout import HEADER_BYTES, Head, Layout
 from .store import BlockShape
 
 if TYPE_CHECKING:
@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SLAB_MIB = 64.0
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+MOST_SLABS = 128
+"""Files of a full store, about; they grow with its limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ class SlabStore:
         """
         self.folder, self.packing = folder, packing
         self.corrupt = 0
-        self._layout = Layout(packing, model, int(slab_mib * MIB))
+        self._layout = Layout(packing, model, int(max(slab_mib, limits.most_mib / MOST_SLABS) * MIB))
         shape = packing.shape
         vector_bytes = 16 + 4 * shape.layers * shape.heads * shape.head_dim
         self.most_blocks = max(1, limits.blocks(self._layout.record_bytes + vector_bytes) - 1)
@@ -84,11 +85,11 @@ class SlabStore:
         self._lock_fd: int | None = None
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._lock_fd = _locked(folder)
+            self._lock_fd = locked(folder)
             self._next = self._open()
         except OSError as error:
             self._unlock()
-            raise _disk_error(error, folder) from error
+            raise disk_error(error, folder) from error
         except EngineError:
             self._unlock()
             raise
@@ -99,22 +100,20 @@ class SlabStore:
         found: list[tuple[Head, Slab, int]] = []
         for path in sorted(self.folder.glob("*.slab")):
             with path.open("rb") as file:
-                epoch_ns = self._layout.epoch_ns(file.read(HEADER_BYTES), path.name)
-            if epoch_ns is None:
+                header = self._layout.read_header(file.read(HEADER_BYTES), path.name)
+            if header is None:
                 log.warning("The header of %s is damaged; what it held is lost, and it is deleted", path)
                 path.unlink()
                 path.with_suffix(".vectors").unlink(missing_ok=True)
                 continue
-            slab = Slab(path, self._layout, int(path.stem), epoch_ns, self._write)
+            slab = Slab(path, self._layout, int(path.stem), *header, self._write)
             self._slabs[slab.serial] = slab
             found += [(head, slab, slot) for slot, head in slab.scan()]
         found.sort(key=lambda one: one[0].number)
         for head, slab, slot in found:
             at_ns = head.at_ns + slab.epoch_ns - self._epoch_ns
             self._index.add(head.number, at_ns, head.score, Place(slab, slot, head))
-        told = self.folder / "next"
-        after = int(told.read_text().strip() or 0) if told.exists() else 0
-        return max(after, found[-1][0].number + 1 if found else 0)
+        return max(told_next(self.folder), found[-1][0].number + 1 if found else 0)
 
     @property
     def shape(self) -> BlockShape:
@@ -128,7 +127,11 @@ class SlabStore:
     @property
     def used_bytes(self) -> int:
         """Bytes of all files."""
-        return sum(path.stat().st_size for path in self.folder.iterdir() if path.is_file())
+        total = 0
+        for path in self.folder.iterdir():
+            with suppress(FileNotFoundError):  # deleted meanwhile
+                total += path.stat().st_size
+        return total
 
     def append(
         self, keys_LHTD: torch.Tensor, values_LHTD: torch.Tensor, at_ns: int, *, score: float = 0.0
@@ -147,18 +150,17 @@ class SlabStore:
             number = self._next if number is None else number
             if number < self._next:
                 raise ValueError(f"block {number} comes after block {self._next - 1}")
+            self._drop(self._index.expired(at_ns), wipe=True)
+            while len(self._index) > self.most_blocks and (out := self._index.next_out()) is not None:
+                self._drop([out], wipe=False)
             try:
-                self._empty_damaged()
                 slab, slot = self._room()
                 stored_ns = at_ns + self._epoch_ns - slab.epoch_ns
                 head = slab.write(slot, number, stored_ns, score, packed, self.packing.vector(packed))
             except OSError as error:
-                raise _disk_error(error, self.folder) from error
+                raise disk_error(error, self.folder) from error
             self._index.add(number, at_ns, score, Place(slab, slot, head))
             self._next = number + 1
-            self._drop(self._index.expired(at_ns), wipe=True)
-            while len(self._index) > self.most_blocks and (out := self._index.next_out()) is not None:
-                self._drop([out], wipe=False)
             return number
 
     def _room(self) -> tuple[Slab, int]:
@@ -233,31 +235,23 @@ class SlabStore:
             self._drop(numbers, wipe=True)
 
     def _drop(self, numbers: Sequence[int], *, wipe: bool) -> None:
-        touched: dict[int, Slab] = {}
+        """Take blocks out, and those that were found damaged."""
+        out = [(entry.item, wipe) for number in numbers if (entry := self._index.take(number)) is not None]
+        while self._damaged:
+            out.append((self._damaged.popleft(), True))
         try:
-            for number in numbers:
-                entry = self._index.take(number)
-                if entry is None:
-                    continue
-                slab = entry.item.slab
-                slab.empty(entry.item.slot, wipe=wipe)
-                touched[slab.serial] = slab
-            for slab in touched.values():
+            for place, is_wiped in out:
+                place.slab.empty(place.slot, wipe=is_wiped)
+            for slab in {place.slab.serial: place.slab for place, _ in out}.values():
                 if not slab.live:
                     slab.unlink()
                     del self._slabs[slab.serial]
                 elif wipe:
                     slab.sync()
-            if wipe and self._next - 1 in numbers:
-                with suppress(OSError):  # a full disk must not keep anyone from forgetting
-                    (self.folder / "next").write_text(str(self._next))
         except OSError as error:
-            raise _disk_error(error, self.folder) from error
-
-    def _empty_damaged(self) -> None:
-        while self._damaged:
-            place = self._damaged.popleft()
-            place.slab.empty(place.slot, wipe=True)
+            raise disk_error(error, self.folder) from error
+        if wipe and self._next - 1 in numbers:
+            tell_next(self.folder, self._next)
 
     def close(self) -> None:
         """Let go of everything. Twice does no harm."""
@@ -274,23 +268,3 @@ class SlabStore:
         fd, self._lock_fd = self._lock_fd, None
         if fd is not None:
             os.close(fd)
-
-
-def _locked(folder: Path) -> int:
-    fd = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(fd)
-        raise EngineError(
-            f"{folder} is in use by another memory.", hint="Give each session a folder of its own."
-        ) from None
-    return fd
-
-
-def _disk_error(error: OSError, folder: Path) -> EngineError:
-    if error.errno in FULL:
-        hint = "Free space there or lower the limit on disk; what was kept before can still be read."
-        return EngineError(f"A block could not be written to {folder}: {error.strerror}.", hint=hint)
-    hint = "Check that the disk is there and that this user may write to it."
-    return EngineError(f"{folder} could not be used: {error.strerror or error}.", hint=hint)

@@ -2,7 +2,9 @@
 
 A block's vector is the mean of its un-rotated keys, per layer; of the heads that keys have, not repeated for
 each head of queries: queries are summed per group instead, which gives the same products (Di et al. 2025,
-ReKV, arXiv:2503.00540, keeps them repeated). A block's sketch is its picture in few numbers, to tell how new
+ReKV, arXiv:2503.00540, keeps them repeated). Kept is how a vector differs from the first one, in half
+precision: keys have large parts that are the same for all frames, and say nothing of which fits best. A
+block's sketch is its picture in few numbers, to tell how new
 it was: the frame's embeddings, averaged over a grid of 2 by 2, through a fixed random projection, which keeps
 distances.
 """
@@ -32,7 +34,9 @@ class Rows:
     times_N: torch.Tensor
     """When frames were captured, int64 nanoseconds."""
     vectors_LNV: torch.Tensor
-    """Float32; V is heads of keys times their size."""
+    """Float16, less `base_LV`; V is heads of keys times their size."""
+    base_LV: torch.Tensor
+    """The first vector of all, float32."""
     sketches_NS: torch.Tensor
     """Float32."""
     embeddings_NE: torch.Tensor | None = None
@@ -50,17 +54,22 @@ class Rows:
             self.numbers_N[index],
             self.times_N[index],
             self.vectors_LNV[:, index],
+            self.base_LV,
             self.sketches_NS[index],
             None if self.embeddings_NE is None else self.embeddings_NE[index],
         )
 
+    def products(self, layer: int, query_V: torch.Tensor) -> torch.Tensor:
+        """Return how well each block's mean key fits a query, (N,): their plain product, in float32."""
+        return self.vectors_LNV[layer].float() @ query_V + self.base_LV[layer] @ query_V
+
     def novelty(self) -> torch.Tensor:
-        """Return how far each frame lies from the median one, (N,), in units of the median distance."""
+        """Return how far each frame lies from the median one, (N,), in the sketches' own measure."""
         if not len(self):
             return torch.zeros(0)
         step = math.ceil(len(self) / SAMPLE)
-        away_N = (self.sketches_NS - self.sketches_NS[::step].median(dim=0).values).norm(dim=1)
-        return away_N / away_N.median().clamp_min(1e-6)
+        median_S = self.sketches_NS[::step].median(dim=0).values
+        return torch.linalg.vector_norm(self.sketches_NS - median_S, dim=1)
 
 
 class Table:
@@ -69,6 +78,7 @@ class Table:
     def __init__(self, room: int = 0) -> None:
         self._numbers, self._times = Grown(0, room), Grown(0, room)
         self._vectors, self._sketches, self._embeddings = Grown(1, room), Grown(0, room), Grown(0, room)
+        self._base_LV: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return len(self._numbers)
@@ -82,7 +92,9 @@ class Table:
         embedding_E: torch.Tensor | None = None,
     ) -> None:
         """Add a frame's row. All rows of a table have an embedding, or none has."""
-        self._vectors.append(vectors_LV[:, None])
+        if self._base_LV is None:
+            self._base_LV = vectors_LV
+        self._vectors.append((vectors_LV - self._base_LV)[:, None].half())
         self._sketches.append(sketch_S[None])
         if embedding_E is not None:
             self._embeddings.append(embedding_E[None])
@@ -91,10 +103,17 @@ class Table:
 
     def now(self) -> Rows | None:
         """Return all rows; None before the first."""
-        if not len(self):
+        if not len(self) or self._base_LV is None:
             return None
         embeddings = self._embeddings.now if len(self._embeddings) else None
-        return Rows(self._numbers.now, self._times.now, self._vectors.now, self._sketches.now, embeddings)
+        return Rows(
+            self._numbers.now,
+            self._times.now,
+            self._vectors.now,
+            self._base_LV,
+            self._sketches.now,
+            embeddings,
+        )
 
     def drop(self, numbers: Collection[int]) -> None:
         """Remove rows by their blocks' numbers."""

@@ -98,7 +98,7 @@ class TieredStore:
                 raise EngineError("The memory's writer has ended.", hint="Begin a new session.")
             if self._fault is not None and len(self._unwritten) >= self.most_in_ram:
                 self._changed.notify_all()
-                raise self._fault
+                raise EngineError(self._fault.message, hint=self._fault.hint)
             number, self._next = self._next, self._next + 1
             self._held[number] = held
             self._unwritten.append(number)
@@ -207,7 +207,7 @@ class TieredStore:
             self._changed.notify_all()
             self._changed.wait_for(lambda: not self._unwritten or self._ended or self._has_failed())
             if self._unwritten and self._fault is not None:
-                raise self._fault
+                raise EngineError(self._fault.message, hint=self._fault.hint)
 
     def _has_failed(self) -> bool:
         return self._fault is not None and not self._try_again and self._in_work is None
@@ -219,6 +219,8 @@ class TieredStore:
             self._changed.notify_all()
         self._thread.join()
         with self._changed:
+            if self._unwritten:
+                log.warning("%d blocks were not written: %s", len(self._unwritten), self._fault)
             self._held.clear()
             self._unwritten.clear()
         self.disk.close()

@@ -3,7 +3,7 @@
 Frames are gathered to clips. A summariser turns [the memory of the clip before | the clip] into a memory of
 fixed size and an indicator. The memories of all clips are kept, up to a limit; a question takes a constant
 number of them, those whose indicators lie closest to its own. What is ours: the choice is deterministic, the
-newest frames come along in full, since a clip that is not full yet has no memory, and clips know their times.
+newest clip is always taken, the frames since come along in full, and clips know their times.
 """
 
 from __future__ import annotations
@@ -23,17 +23,20 @@ from .summary import Summariser
 class ClipConfig:
     """Bound the memory."""
 
-    clip_frames: int = 16
+    clip_frames: int = 0
+    """0: as many as the summariser takes."""
     chosen_clips: int = 4
-    newest_frames: int = 1
-    chain_clips: int = 32
+    """The newest is always among them."""
+    open_frames: int = 8
+    """Of the frames since the last whole clip so many go along in full, the newest."""
+    chain_clips: int = 12
     """After so many clips memories begin anew, so that to forget one costs no more than a chain. Ours."""
     most_clips: int = 2048
     """Beyond these the oldest is forgotten: at 64 tokens of 896 half-precision numbers they take 224 MiB."""
 
     def __post_init__(self) -> None:
-        least = min(self.clip_frames, self.chosen_clips, self.chain_clips, self.most_clips)
-        if least < 1 or self.newest_frames < 0:
+        least = min(self.chosen_clips, self.open_frames, self.chain_clips, self.most_clips)
+        if least < 1 or self.clip_frames < 0:
             raise ConfigError(f"A clip has one frame at least, and one clip is chosen at least, got {self}.")
 
 
@@ -60,6 +63,7 @@ class ClipMemory:
 
     def __init__(self, grid_hw: Grid, summariser: Summariser, config: ClipConfig | None = None) -> None:
         self.config, self.summariser = config or ClipConfig(), summariser
+        self.clip_frames = self.config.clip_frames or summariser.clip_frames
         self._grid = grid_hw
         self._open: tuple[Piece, ...] = ()
         self._before_MC: torch.Tensor | None = None
@@ -69,16 +73,14 @@ class ClipMemory:
         self._now = ClipSnapshot()
 
     def push(self, features_TC: torch.Tensor, at_ns: int) -> None:
-        """Take in one frame; with the last of a clip the clip is summed up."""
-        config = self.config
+        """Take in one frame; with the first of a clip the one before is summed up."""
         frame = Piece.of_frame(checked(features_TC, self._grid), at_ns)
-        self._open = (*self._open, frame)
         clips = self._now.clips
-        if len(self._open) == config.clip_frames:
-            clips = (*clips, self._summed_up(self._open))[-config.most_clips :]
+        if len(self._open) == self.clip_frames:  # only now: so the newest frame is never but summed up
+            clips = (*clips, self._summed_up(self._open))[-self.config.most_clips :]
             self._open = ()
-        newest = (*self._now.newest, frame)[-config.newest_frames :] if config.newest_frames else ()
-        self._now = ClipSnapshot(clips, newest, len(self._forgotten))
+        self._open = (*self._open, frame)
+        self._now = ClipSnapshot(clips, self._open[-self.config.open_frames :], len(self._forgotten))
 
     @torch.inference_mode()
     def _summed_up(self, frames: tuple[Piece, ...]) -> Clip:
@@ -105,10 +107,11 @@ class ClipMemory:
         shown = [(frame, 1.0) for frame in newest]
         if clips:
             asked_D = torch.nn.functional.normalize(self.summariser.question(query.embeddings_NC), dim=0)
-            alike = (
-                torch.stack([clip.indicator_D for clip in clips]) @ asked_D.to(clips[0].indicator_D)
-            ).tolist()
-            best = sorted(range(len(clips)), key=lambda i: (-alike[i], i))[: self.config.chosen_clips]
+            indicators_KD = torch.stack([clip.indicator_D for clip in clips])
+            alike = (indicators_KD @ asked_D.to(indicators_KD)).tolist()
+            last = len(clips) - 1
+            older = sorted(range(last), key=lambda i: (-alike[i], i))
+            best = [last, *older[: self.config.chosen_clips - 1]]
             chosen = [(clips[i].memory, (1.0 + alike[i]) / 2) for i in sorted(best)]
             shown = chosen + shown
         return context_of([piece for piece, _ in shown], query.embeddings_NC, shown)

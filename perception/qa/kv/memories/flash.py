@@ -22,8 +22,8 @@ import torch
 
 from perception.qa.kv.memory import Query, TokenContext
 
-from .flash_config import PUBLISHED, FlashConfig
-from .kmeans import Floats, centre, weighted_kmeans
+from .flash_config import FlashConfig, fitting
+from .kmeans import Floats, distances, means, weighted_kmeans
 from .parts import Forgotten, Grid, Piece, checked, context_of, pooled
 
 
@@ -84,8 +84,9 @@ class FlashSnapshot:
 class FlashMemory:
     """Remember all frames in a fixed number of tokens. Satisfies `Memory[FlashSnapshot]`."""
 
-    def __init__(self, grid_hw: Grid, config: FlashConfig = PUBLISHED) -> None:
-        self._grid, self.config = grid_hw, config
+    def __init__(self, grid_hw: Grid, config: FlashConfig | None = None) -> None:
+        """Take the published sizes where `grid_hw` is fine, smaller ones where it is not, or `config`."""
+        self._grid, self.config = grid_hw, config or fitting(grid_hw)
         self._forgotten = Forgotten()
         self._now = FlashSnapshot()
 
@@ -142,9 +143,9 @@ class FlashMemory:
             return []
         ranks = [float(c.weight) for c in centroids]
         if self.config.key_rule == "distinct":
-            points_ND, weights_N = _points(centroids)
-            middle_D = centre(points_ND, weights_N, list(range(len(centroids))))
-            ranks = ((points_ND - middle_D) ** 2).sum(1).tolist()
+            products_NN, weights_N = _points(centroids)
+            middle = means(weights_N, [list(range(len(centroids)))])
+            ranks = distances(products_NN, middle)[:, 0].tolist()
         best = sorted(range(len(centroids)), key=lambda i: (-ranks[i], i))[: self.config.key_frames]
         return [centroids[i] for i in sorted(best)]
 
@@ -175,9 +176,11 @@ class FlashMemory:
 
 
 def _points(centroids: Sequence[Centroid]) -> tuple[Floats, Floats]:
-    """Return the centroids as points (N, D) with their weights (N,)."""
-    points_ND = torch.stack([c.mean.tokens_TC.flatten() for c in centroids]).double()
-    return points_ND.cpu().numpy(), np.array([c.weight for c in centroids], np.float64)
+    """Return the products of the centroids, seen from their middle, (N, N), and their weights (N,)."""
+    points_ND = torch.stack([c.mean.tokens_TC.flatten() for c in centroids]).float()
+    points_ND -= points_ND.mean(0)
+    products_NN = (points_ND @ points_ND.T).double().cpu().numpy()
+    return products_NN, np.array([c.weight for c in centroids], np.float64)
 
 
 def _join(centroids: Sequence[Centroid]) -> Centroid:

@@ -46,8 +46,17 @@ class FlashConfig:
 
 PUBLISHED = FlashConfig()
 """Of the first version: 681 tokens."""
-SMALL = FlashConfig(temporal_frames=12, temporal_grid=(1, 1), abstract_tokens=4, key_frames=4)
-"""For a model of few tokens a frame, such as the watcher: 61 tokens at 3 by 3 a frame."""
+SMALL = FlashConfig(
+    spatial_frames=2, temporal_frames=12, temporal_grid=(8, 8), abstract_tokens=9, key_frames=4
+)
+"""For a model of few tokens a frame, such as the watcher: nothing is made coarser; 171 tokens at 3 by 3."""
+FEW = 25
+"""A frame of so many tokens or fewer is one of few."""
+
+
+def fitting(grid_hw: Grid) -> FlashConfig:
+    """Return the published sizes, or the small ones for a model of few tokens a frame."""
+    return SMALL if grid_hw[0] * grid_hw[1] <= FEW else PUBLISHED
 
 
 def published_2(grid_hw: Grid) -> FlashConfig:

@@ -10,7 +10,7 @@ from torch.nn.functional import adaptive_avg_pool1d
 
 from .parts import Grid, pooled
 
-TRAINED = Path(__file__).parents[4] / "models" / "watcher" / "summariser.safetensors"
+WATCHER = Path(__file__).parents[4] / "models" / "watcher"
 
 
 @runtime_checkable
@@ -21,6 +21,8 @@ class Summariser(Protocol):
     """What people are told: whether it was trained, and on what."""
     memory_tokens: int
     """How many tokens a clip becomes."""
+    clip_frames: int
+    """How many frames a clip has for it."""
     carries: bool
     """Whether a clip's memory takes in that of the clip before."""
 
@@ -37,6 +39,7 @@ class MeanPool:
     """Sum up by means, untrained: a baseline. Takes in nothing of clips before."""
 
     name = "mean pool (untrained)"
+    clip_frames = 16
     carries = False
 
     def __init__(self, grid_hw: Grid, moments: int = 4, to: Grid = (4, 4)) -> None:
@@ -57,14 +60,15 @@ class MeanPool:
         return embeddings_NC.float().mean(0)
 
 
-def best_summariser(channels: int, grid_hw: Grid, file: Path = TRAINED) -> Summariser:
-    """Return the one that we trained, where it is there and fits `channels`; else the mean pool.
+def best_summariser(channels: int, grid_hw: Grid, folder: Path = WATCHER) -> Summariser:
+    """Return the one that we trained, where it is there and fits the model; else the mean pool.
 
-    Raises ModelCorrupt for a file that cannot be read.
+    Raises ModelCorrupt for files that cannot be read.
     """
-    if not file.is_file():
-        return MeanPool(grid_hw)
-    from perception.nets.summariser import load_summariser
+    if (folder / "summariser.safetensors").is_file():
+        from perception.nets.summariser import load_summariser
 
-    trained = load_summariser(file)
-    return trained if trained.channels == channels else MeanPool(grid_hw)
+        trained = load_summariser(folder)
+        if (trained.plan.width, trained.plan.tokens) == (channels, grid_hw[0] * grid_hw[1]):
+            return trained
+    return MeanPool(grid_hw)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -18,7 +19,7 @@ class Asked(Protocol):
     """What a strategy may use of the memory that it chooses for."""
 
     def ask_pass(self, query: Query, choose: Callable[[int, torch.Tensor], Sequence[int]]) -> None:
-        """Run the bare question; see `KVMemory.ask_pass`."""
+        """Run the bare question; see `perception/qa/kv/asking.py`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,15 +63,33 @@ def newest(rows: Rows, count: int) -> torch.Tensor:
 
 
 def best(scores_N: torch.Tensor, frames: int, recent: int) -> torch.Tensor:
-    """Return the newest `recent` rows and those of the greatest scores besides, `frames` in all, rising.
-
-    Of equal scores the later row is taken.
-    """
+    """Return the newest `recent` rows and those of the greatest scores besides, `frames` in all, rising."""
     count = len(scores_N)
     recent = min(recent, frames, count)
     old, wanted = count - recent, min(frames, count) - recent
-    ranked = torch.sort(scores_N[:old].flip(0), descending=True, stable=True).indices[:wanted]
-    return torch.cat((old - 1 - ranked, torch.arange(old, count))).sort().values
+    chosen = torch.topk(scores_N[:old], wanted).indices
+    return torch.cat((chosen, torch.arange(old, count))).sort().values
+
+
+def apart(scores_N: torch.Tensor, frames: int, recent: int, less: float, reach: float) -> torch.Tensor:
+    """Return rows as `best` does, but taken one by one, and each makes its neighbours in time worth less.
+
+    A frame beside one that was taken mostly shows the same. `less`: by how much its score falls; `reach`: how
+    many frames away that has fallen to e^-1 of it.
+    """
+    count = len(scores_N)
+    recent = min(recent, frames, count)
+    old, left_N = count - recent, scores_N[: count - recent].clone()
+    around = math.ceil(3 * reach)
+    fall = less * torch.exp(-((torch.arange(-around, around + 1) / max(reach, 1e-6)) ** 2))
+    chosen = []
+    for _ in range(min(frames, count) - recent):
+        one = int(left_N.argmax())
+        chosen.append(one)
+        begin, end = max(one - around, 0), min(one + around + 1, old)
+        left_N[begin:end] -= fall[begin - one + around : end - one + around]
+        left_N[one] = -math.inf
+    return torch.tensor([*sorted(chosen), *range(old, count)])
 
 
 def standardised(scores_N: torch.Tensor) -> torch.Tensor:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from .base import Asked, Choice, best, standardised
+from .base import Asked, Choice, apart, best, standardised
 
 if TYPE_CHECKING:
     from perception.qa.kv.memory import Query
@@ -28,7 +28,7 @@ def layer_scores(
     chosen: list[torch.Tensor] = []
 
     def choose(layer: int, query_V: torch.Tensor) -> list[int]:
-        scores.append(rows.vectors_LNV[layer] @ query_V)
+        scores.append(rows.products(layer, query_V))
         chosen.append(best(scores[-1], frames, recent))
         return [int(number) for number in rows.numbers_N[chosen[-1]]]
 
@@ -72,15 +72,23 @@ def voted(scores: list[torch.Tensor]) -> torch.Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Hybrid:
-    """Add to the layers' vote how new a frame was, and keep the newest frames: the default."""
+    """Take the layers' vote, a little of how new a frame was, keep frames apart, and the newest: the default.
+
+    What matters is mostly in view for a while: without `apart` the best frames are many of one moment, and
+    questions about two moments find one of them only.
+    """
 
     frames: int = 8
     recent: int = 2
-    novelty: float = 0.5
+    novelty: float = 0.1
     """Weight of novelty beside the vote, both standardised."""
+    apart: float = 0.5
+    """By how much a frame's neighbours are worth less once it is taken, in deviations of the score."""
+    reach: float = 2.0
+    """How many frames away they are."""
     name: str = "hybrid"
 
     def choose(self, query: Query, rows: Rows, memory: Asked) -> Choice:
         votes_N = voted(layer_scores(query, rows, memory, self.frames, self.recent)[0])
         scores_N = standardised(votes_N) + self.novelty * standardised(rows.novelty())
-        return Choice((best(scores_N, self.frames, self.recent),), scores_N)
+        return Choice((apart(scores_N, self.frames, self.recent, self.apart, self.reach),), scores_N)

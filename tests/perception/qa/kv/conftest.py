@@ -147,7 +147,7 @@ def model(request: pytest.FixtureRequest) -> VideoModel:
 
 @pytest.fixture(scope="session", params=[*QUICK, *BY_NIGHT])
 def some(request: pytest.FixtureRequest) -> VideoModel:
-    """Give a tiny model of two families, the others by night: one with an axis of positions, one with three."""
+    """Give a tiny model with one axis of positions and one with three; of the other families by night."""
     torch.set_num_threads(1)
     return tiny(request.param, seed=2)
 

@@ -21,6 +21,7 @@ from perception.qa.kv.strategies import (
     Voted,
     strategy,
 )
+from perception.qa.kv.strategies.base import apart, best
 from perception.qa.kv.strategies.internal import layer_scores
 from realtime.core.errors import ConfigError
 
@@ -122,6 +123,19 @@ def test_novelty_finds_what_differs_from_most(llava) -> None:
     memory = remembered(llava, shown, Novelty(3, recent=1))
     picks = memory.context(llava.query("a"), memory.snapshot()).picks
     assert {7, 19} <= {pick.number for pick in picks}
+
+
+def test_frames_are_taken_apart_where_many_of_one_moment_are_good() -> None:
+    scores = torch.zeros(40)
+    scores[10:16] = torch.tensor([2.0, 2.1, 2.2, 2.2, 2.1, 2.0])
+    scores[30] = 1.5
+    assert best(scores, 5, 1).tolist() == [11, 12, 13, 14, 39]
+    taken = apart(scores, 5, 1, less=1.0, reach=2.0).tolist()
+    assert taken[-1] == 39
+    assert 30 in taken
+    assert len(taken) == 5
+    assert taken == sorted(taken)
+    assert apart(scores[:3], 8, 2, less=1.0, reach=2.0).tolist() == [0, 1, 2]
 
 
 def test_every_named_strategy_keeps_to_its_frames_and_to_time(llava) -> None:

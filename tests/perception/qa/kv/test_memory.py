@@ -131,7 +131,7 @@ def test_compact_vectors_give_the_products_of_repeated_ones(some: VideoModel) ->
     joined = memory.read
 
     def watch(module, args, kwargs, out) -> None:
-        seen.append(module.q_proj(kwargs["hidden_states"] if "hidden_states" in kwargs else args[0]))
+        seen.append(module.q_proj(kwargs["hidden_states"] if "hidden_states" in kwargs else args[0]).detach())
 
     scores, _ = layer_scores(query, rows, memory, 3, 0)
     hook = model.text.layers[0].self_attn.register_forward_hook(watch, with_kwargs=True)
@@ -145,7 +145,7 @@ def test_compact_vectors_give_the_products_of_repeated_ones(some: VideoModel) ->
     keys = torch.stack([joined([number], 0)[0].mean(dim=1) for number in range(8)])
     repeated = keys.repeat_interleave(model.query_heads // model.kv_heads, dim=1)
     expected = torch.einsum("hd,nhd->n", queries.mean(dim=0), repeated)
-    assert torch.allclose(scores[0], expected, atol=1e-5, rtol=1e-5)
+    assert torch.allclose(scores[0], expected, atol=2e-3 * float(expected.detach().std()))
 
 
 def test_a_store_on_disk_brings_the_memory_over_a_restart(llava: VideoModel, tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_a_store_on_disk_brings_the_memory_over_a_restart(llava: VideoModel, tmp
     assert rows is not None
     assert back is not None
     assert torch.equal(back.sketches_NS, rows.sketches_NS)
-    assert torch.allclose(back.vectors_LNV, rows.vectors_LNV, atol=1e-6)
+    assert torch.allclose(back.vectors_LNV.float(), rows.vectors_LNV.float(), atol=1e-3)
     assert _ids(llava, again, again.snapshot()) == told
     assert again.snapshot().known_ns == 9 * SECOND
     again.close()
