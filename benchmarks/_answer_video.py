@@ -1,8 +1,8 @@
-"""How right the watcher is about made streams, by what brings frames back: streaming memories and baselines.
+"""How right the watcher is about made streams, by what brings frames back: memories and baselines.
 
-Each stream is encoded once; all strategies choose from the same blocks. Questions come at its end: about now, and
-about what was. All bring back `FRAMES` frames, where they bring back frames. An answer is one word, so its first
-token is the answer that stock `generate()` would give.
+Each stream is encoded once; all strategies choose from the same blocks. Questions come at its end: about
+now, and about what was. All bring back `FRAMES` frames, where they bring back frames. An answer is one word,
+so its first token is the answer that stock `generate()` would give.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ WINDOW = 32
 """Frames that a frame sees while it is encoded."""
 MEASURED, TUNED = 5, 6
 """Second numbers of seeds: of streams that are reported, and of those that a default may be tuned by."""
-STREAMS = {64: 3, 256: 2}
+STREAMS = {64: 2}
 """Streams of a length, a seed and a density; one of any other length."""
 BLIND = ("last-k", "uniform", "full", "novelty", "flash-vstream")
 """These do not look at the question: what they give is made once a stream."""
@@ -83,8 +83,8 @@ def shown_by(made: World, about: Sequence[int]) -> tuple[int, ...]:
         if there:
             told += [there[-1], there[0]]
             rest += there[1:-1]
-    spaced = np.linspace(0, len(rest) - 1, min(len(rest), FRAMES)).round().astype(int) if rest else []
-    return tuple(dict.fromkeys([*told, *(sorted(rest)[i] for i in spaced)]))
+    step = max(len(rest) // FRAMES, 1)
+    return tuple(dict.fromkeys([*told, *sorted(rest)[::step]]))
 
 
 def questions(made: World, seed: tuple[int, ...], each: int) -> list[Question]:
@@ -128,7 +128,6 @@ class Watched:
                 other.push(features_TC, at_ns)
         self._kept: dict[str, tuple[Any, int]] = {}
 
-    @torch.no_grad()
     def _features(self, frames_THW3: np.ndarray, piece: int = 64) -> Iterator[torch.Tensor]:
         """Yield each frame's tokens; many at once cost a fifth of one after the other, and are the same."""
         inner = self.model.model.model
@@ -136,7 +135,9 @@ class Watched:
             part = (
                 torch.from_numpy(frames_THW3[begin : begin + piece]).permute(0, 3, 1, 2).float() / 127.5 - 1
             )
-            yield from inner.get_video_features(part[:, None]).pooler_output[:, :-1]
+            with torch.no_grad():
+                every = inner.get_video_features(part[:, None]).pooler_output
+            yield from every[:, :-1]
 
     def context(self, name: str, question: Question) -> tuple[Any, int]:
         """Return what a strategy gives for a question as a plain cache, and its tokens."""
@@ -162,17 +163,17 @@ class Watched:
         return said
 
 
-@torch.no_grad()
 def first(model: Any, cache: Any, tokens: int, text: str) -> int:
     """Return the token that a greedy answer to a question begins with."""
     prompt = torch.tensor([model.prompt_ids(text)])
     mask = torch.ones(1, tokens + prompt.shape[1], dtype=torch.long)
-    out = model.model(input_ids=prompt, attention_mask=mask, past_key_values=cache, logits_to_keep=1)
+    with torch.no_grad():
+        out = model.model(input_ids=prompt, attention_mask=mask, past_key_values=cache, logits_to_keep=1)
     return int(out.logits[0, -1].argmax())
 
 
 def accuracy(
-    lengths: Sequence[int] = (64, 256, 1024, 4096), seeds: int = 3, *, each: int = 4, purpose: int = MEASURED,
+    lengths: Sequence[int] = (64, 256, 1024, 4096), seeds: int = 3, *, each: int = 2, purpose: int = MEASURED,
     names: Sequence[str] = (*BLIND, *CHOOSING), say: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:  # fmt: skip
     """Return the figures: accuracy by length, kind and strategy, and what is made of them."""
@@ -197,7 +198,10 @@ def accuracy(
                         hit = watched.says(name, question) == NUMBER_OF[question.asked.answer]
                         for group in groups:
                             right[length, group, name][seed].append(hit)
-                say(f"{length} frames, {density}, seed {seed}: {encoded:.1f} s to encode, {time.monotonic() - began - encoded:.1f} s to ask")  # fmt: skip
+                took = time.monotonic() - began - encoded
+                say(
+                    f"{length} frames, {density}, seed {seed}: {encoded:.1f} s to encode, {took:.1f} s to ask"
+                )
     return figures(right, names)
 
 
@@ -240,10 +244,10 @@ def text_of(table: dict[str, Any]) -> str:
     for length, kinds in table["accuracy"].items():
         lines.append(f"\n{length} frames")
         for kind, by_name in kinds.items():
-            told = [
-                f"{name} {100 * value:.0f} ({100 * table['interval'][length][kind][name][0]:.0f}-{100 * table['interval'][length][kind][name][1]:.0f})"  # fmt: skip
-                for name, value in by_name.items()
-            ]
+            told = []
+            for name, value in by_name.items():
+                low, high = table["interval"][length][kind][name]
+                told.append(f"{name} {100 * value:.0f} ({100 * low:.0f}-{100 * high:.0f})")
             lines.append(f"  {kind} [{table['asked'][length][kind]}]: " + ", ".join(told))
     return "\n".join(lines)
 
@@ -255,7 +259,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="64 and 256 frames, two seeds")
     parser.add_argument("--lengths", type=int, nargs="+", default=[64, 256, 1024, 4096])
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--each", type=int, default=4, help="questions of each kind about a stream")
+    parser.add_argument("--each", type=int, default=2, help="questions of each kind about a stream")
     parser.add_argument(
         "--tuning", action="store_true", help="streams to tune by, not those that are reported"
     )

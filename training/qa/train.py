@@ -19,7 +19,7 @@ import torch
 
 from .attend import use
 from .batches import Batch, Spec, ahead, batch
-from .model import Size, make
+from .model import TOKENS, Size, make
 from .step import drawn, losses, tally
 
 WORK = Path(__file__).resolve().parents[1] / "_work"
@@ -76,8 +76,10 @@ class Training:
         self.budget, self.device, self.path = budget, device, path
         self.model = make(size, budget.seed).to(device).train()
         use(self.model)
-        matrices = [p for p in self.model.parameters() if p.ndim > 1]
-        rest = [p for p in self.model.parameters() if p.ndim <= 1]
+        self.places = torch.nn.Linear(size.mind, TOKENS, device=device)
+        """Tells each token's cell; trained beside the model, and not part of it."""
+        learnt = [*self.model.parameters(), *self.places.parameters()]
+        matrices, rest = [p for p in learnt if p.ndim > 1], [p for p in learnt if p.ndim <= 1]
         groups = [{"params": matrices, "weight_decay": 0.02}, {"params": rest, "weight_decay": 0.0}]
         self.optimizer = torch.optim.AdamW(groups, lr=budget.lr, betas=(0.9, 0.98), fused=device != "cpu")
         self.average = copy.deepcopy(self.model).eval()
@@ -107,7 +109,7 @@ class Training:
             group["lr"] = self.budget.lr * rate(self.progress)
         frames = drawn(made, draws, self.device)
         with torch.autocast(self.device.split(":")[0], torch.bfloat16, enabled=self.device != "cpu"):
-            found = losses(self.model, frames, made, window, tail=self.step % 4 > 0)
+            found = losses(self.model, frames, made, window, self.step % 4 > 0, self.places)
         self.optimizer.zero_grad(set_to_none=True)
         found.total.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
@@ -121,7 +123,7 @@ class Training:
     def save(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         state = {
-            "model": self.model.state_dict(), "average": self.average.state_dict(), "step": self.step,
+            "model": self.model.state_dict(), "places": self.places.state_dict(), "average": self.average.state_dict(), "step": self.step,
             "optimizer": self.optimizer.state_dict(), "spent_s": self.spent_s, "seen_at": self.seen_at,
         }  # fmt: skip
         part = self.path.with_suffix(".part")
@@ -131,6 +133,7 @@ class Training:
     def _load(self) -> None:
         state = torch.load(self.path, map_location=self.device, weights_only=True)
         self.model.load_state_dict(state["model"])
+        self.places.load_state_dict(state["places"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.spent_s, self.seen_at = state["step"], state["spent_s"], state["seen_at"]

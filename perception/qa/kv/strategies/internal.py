@@ -82,9 +82,9 @@ class Hybrid:
     recent: int = 2
     novelty: float = 0.1
     """Weight of novelty beside the vote, both standardised."""
-    apart: float = 0.5
+    apart: float = 2.0
     """By how much a frame's neighbours are worth less once it is taken, in deviations of the score."""
-    reach: float = 2.0
+    reach: float = 4.0
     """How many frames away they are."""
     name: str = "hybrid"
 
