@@ -1,6 +1,6 @@
 """English with Moonshine (Jeffries et al. 2024): small, made for short pieces of sound, and the default.
 
-The tiny model comes along with the package. It knows no word times. A decoding costs 4 % of the sound's length
+The tiny model comes along with the package. It knows no word times. A decoding costs 4 % of the sound's time
 of one core, and half of that where it only has to agree with the one before, so an utterance that grows is
 decoded again as often as there is time for it.
 """
