@@ -17,7 +17,7 @@ def test_a_guess_changes_nothing_and_a_sound_may_grow_and_begin_anew() -> None:
     package = package_folder()
     assert package is not None
     with wave.open(str(package / "assets" / "beckett.wav")) as file:
-        sound = np.frombuffer(file.readframes(16_000 * 8), np.int16).astype(np.float32) / 32768
+        sound = np.frombuffer(file.readframes(16_000 * 8), np.int16).astype(np.float32) / np.float32(32768)
     net = MoonshineNet(package / TINY)
     tokens = net.tokens(sound)
     runs: list[int] = []
