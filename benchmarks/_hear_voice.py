@@ -30,7 +30,7 @@ from realtime.core.stage import StageContext
 
 from . import _hear_voice_sets as sets
 from ._hear_run import WorkClock, chunks
-from ._hear_sets import RATE_HZ, NotHere
+from ._hear_sets import RATE_HZ
 from ._measure import median, quantile
 
 SOON_S = 1.0
@@ -42,24 +42,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--noise-db", type=float, default=10.0, help="how far below the speech noise is")
     parser.add_argument("--other-minutes", type=float, default=10.0, help="of other speech, in each mode")
     parser.add_argument("--command-seed", type=int, default=4712)
+    parser.add_argument("--quick", action="store_true", help="40 commands and 2 minutes of other speech")
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Do both parts."""
+    if options.quick:
+        options.commands, options.other_minutes = 40, 2.0
     listener = Listener()
     return {**of_commands(listener, options), **of_other_speech(listener, options)}
-
-
-def report(options: argparse.Namespace) -> dict[str, Any]:
-    """Do both parts for the benchmark of hearing, whose options know nothing of these."""
-    own = argparse.ArgumentParser()
-    add_arguments(own)
-    print("\nvoice steering")
-    try:
-        return run(own.parse_args([]))
-    except NotHere as cure:
-        print(f"voice steering: not here ({cure})", flush=True)
-        return {}
 
 
 class Listener:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -32,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sets", nargs="+", choices=list(SETS), help="default: all that are here")
     parser.add_argument("--every", type=int, default=1, help="take every nth recording of a set only")
     parser.add_argument("--share", type=float, default=0.4, help="of the time, for partial texts")
-    parser.add_argument("--quick", action="store_true", help="shorter runs of the parts that know such")
+    parser.add_argument("--quick", action="store_true", help="a look at all parts, on less of everything")
     parser.add_argument("--minutes", type=float, default=10.0, help="of silence, noise, hum and music")
     parser.add_argument("--rounds", type=int, default=7, help="pairs of turns with and without hearing")
     parser.add_argument("--seconds", type=float, default=8.0, help="length of a turn")
@@ -40,9 +41,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Do every part; each returns some of the figures."""
+    if options.quick:
+        options.every, options.rounds = max(options.every, 6), min(options.rounds, 3)
+        options.minutes, options.seconds = min(options.minutes, 2.0), min(options.seconds, 5.0)
     figures: dict[str, Any] = {}
     for name in options.parts or PARTS:
+        began_s = time.perf_counter()
         figures.update(PARTS[name](options))
+        print(f"-- {name}: {time.perf_counter() - began_s:.0f} s", flush=True)
     return figures
 
 
@@ -217,7 +223,7 @@ def of_others(options: argparse.Namespace) -> dict[str, Any]:
         can_be_quick = "--quick" in parser.format_help()
         try:
             figures |= module.run(parser.parse_args(["--quick"] * (options.quick and can_be_quick)))
-        except VitascopeError as error:
+        except (NotHere, VitascopeError) as error:
             print(f"{name}: {error}", flush=True)
     return figures
 

@@ -1,14 +1,15 @@
 """From sound to phones: a small CTC network, and how words sound to it. Both come with the package `hama`.
 
-The network (Apache-2.0, 4.7 MB, one thread) gives each 20 ms of sound the log probabilities of phones,
-whatever the words are. It was taught with spellings of its own ("one" as "o n e"), so a word may have
-several.
+The network (Apache-2.0, 4.7 MB) gives each 20 ms of sound the log probabilities of phones, whatever the words
+are. It was taught with spellings of its own ("one" as "o n e"), so a word may have several. What it says in
+noise was taught here: models/phones-in-noise says how.
 """
 
 from __future__ import annotations
 
 import importlib.util
 from functools import cache
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from .network import Floats, Phones
 
 PACKAGE = "hama"
 INSTALL = "python -m pip install hama==1.7.0"
+LEARNT = Path(__file__).resolve().parents[2] / "models" / "phones-in-noise" / "model.safetensors"
 TABLE = Path(__file__).with_name("sounds.txt")
 """How the words of our own grammars sound; made by scripts/voice_sounds.py."""
 FRAME_S = 0.02
@@ -37,15 +39,21 @@ def is_here() -> bool:
 
 
 class PhoneNet:
-    """Hold the network and the sounds of words; no state of a stream. Raises ModelError without hama."""
+    """Hold the network and the sounds of words; no state of a stream. Raises ModelError without hama.
 
-    def __init__(self) -> None:
+    `learnt`: what it was taught on top of what the package holds; None for nothing.
+    """
+
+    def __init__(self, learnt: Path | None = LEARNT) -> None:
         if not is_here():
             raise ModelError(f"Commands cannot be heard: {PACKAGE} is not installed.", hint=f"{INSTALL}.")
-        from hama.asr import ASRModel
+        from hama.vocab import Vocabulary
 
-        self._model: Any = ASRModel()
-        self._tokens: list[str] = list(self._model.decoder_tokens)
+        from perception.nets.phones.weights import network
+
+        assets = resources.files("hama.assets")
+        self._model: Any = network(assets.joinpath("asr_waveform.hama").read_bytes(), learnt)
+        self._tokens: list[str] = [*Vocabulary.load(None).decoder, "<wb>", "<blank>"]
         self._ids = {token: at for at, token in enumerate(self._tokens)}
         self._longest = max(map(len, self._tokens))
         self._pause = self._ids["<wb>"]
@@ -58,13 +66,11 @@ class PhoneNet:
 
         The end of a word counts as blank.
         """
-        waveform = np.clip(samples, -1.0, 1.0).astype(np.float32)[None]
-        lengths = np.array([waveform.shape[1]], np.int64)
-        found, counts = self._model.session.run(
-            ["log_probs", "out_lengths"], {"waveform": waveform, "waveform_lengths": lengths}
-        )
-        scores = np.asarray(found[0][: int(np.ravel(counts)[0])], np.float32)
-        scores = scores - np.logaddexp.reduce(scores, axis=1, keepdims=True)
+        import torch
+
+        waveform = torch.from_numpy(np.clip(samples, -1.0, 1.0).astype(np.float32))[None]
+        with torch.inference_mode():
+            scores: Floats = self._model(waveform)[0].numpy()
         scores[:, self.blank] = np.logaddexp(scores[:, self.blank], scores[:, self._pause])
         scores[:, self._pause] = FLOOR
         scores[:, self.blank] -= np.float32(BLANK_COST)

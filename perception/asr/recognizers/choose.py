@@ -40,7 +40,7 @@ MAKERS: Mapping[str, Maker] = MappingProxyType(
         "moonshine": Maker(
             "perception.asr.recognizers.moonshine",
             "load_moonshine",
-            "python -m pip install moonshine-voice==0.1.0",
+            "python -m pip install moonshine-voice==0.1.0 onnxruntime==1.31.1",
             "hear",
             "MIT, tiny-en 44 MB",
         ),

@@ -1,0 +1,1 @@
+"""A network that hears phones, and what it learnt of noise."""
