@@ -16,10 +16,8 @@ WAYS = {
 }
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.nightly] * name.startswith("memory")) for name in WAYS]
-)
+@pytest.mark.nightly
+@pytest.mark.parametrize("name", WAYS)
 def test_the_stage_paints_the_same_on_both(folder_of: Callable[..., Path], name: str) -> None:
     wish, clip = WAYS[name]
     out = {}

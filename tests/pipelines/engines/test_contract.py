@@ -22,7 +22,7 @@ BACK_ENDS = {
 }
 
 
-SLOW = {"onnx": pytest.mark.slow}  # each network is exported once, in 3 to 20 s
+SLOW = {"onnx": pytest.mark.nightly}  # each network is exported once, in 3 to 20 s
 
 
 @pytest.fixture(params=[pytest.param(name, marks=SLOW.get(name, ())) for name in sorted(BACK_ENDS)])
