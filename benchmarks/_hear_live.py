@@ -32,7 +32,7 @@ TICK_S = 0.005
 BUSY_S = 0.8
 """What an update of the fake recogniser takes, as those of Moonshine did in its own streaming mode."""
 SHARE = 0.05
-"""As in the preset paint-hear."""
+"""As in the preset paint-hear, and who says the final words there: "same"."""
 WARM_S = 3.0
 
 
@@ -168,14 +168,18 @@ class Painting(Session):
 
 
 class Hearing(Painting):
-    """One in which the house listens."""
+    """One in which the house listens; `finals` as in HearConfig."""
+
+    finals: Any = "same"
 
     def nodes(self, config: PaintConfig) -> list[Node]:
-        hear = Node("hear", HearStage(), HearStage.spec, HearConfig(share=SHARE), "source:sound")
+        hear = Node(
+            "hear", HearStage(), HearStage.spec, HearConfig(share=SHARE, finals=self.finals), "source:sound"
+        )
         return [hear, *super().nodes(config)]
 
 
-def paint_loss(rounds: int, seconds: float) -> dict[str, Any]:
+def paint_loss(rounds: int, seconds: float, finals: str = "same") -> dict[str, Any]:
     """Return the share of the painter's rate that hearing costs while somebody speaks without a pause.
 
     Pictures come as fast as the painter takes them, so that both cores are busy all the time; the median of
@@ -183,6 +187,7 @@ def paint_loss(rounds: int, seconds: float) -> dict[str, Any]:
     """
     from benchmarks._see_beside import photo_with_person
 
+    Hearing.finals = finals
     house, config = House(), PaintConfig(prompt="pencil sketch", skip_still=False)
     pictures = [photo_with_person(k) for k in range(PICTURES)]
     sound = speech()

@@ -36,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quick", action="store_true", help="a look at all parts, on less of everything")
     parser.add_argument("--minutes", type=float, default=10.0, help="of silence, noise, hum and music")
     parser.add_argument("--rounds", type=int, default=7, help="pairs of turns with and without hearing")
+    parser.add_argument("--finals", default="same", help="beside the painter; auto: Whisper where it is here")
     parser.add_argument("--seconds", type=float, default=8.0, help="length of a turn")
 
 
@@ -204,7 +205,7 @@ def of_stalls(options: argparse.Namespace) -> dict[str, Any]:
 
 def of_paint(options: argparse.Namespace) -> dict[str, Any]:
     """Measure what hearing costs the painter."""
-    found = live.paint_loss(options.rounds, options.seconds)
+    found = live.paint_loss(options.rounds, options.seconds, options.finals)
     print(f"\nthe painter with and without hearing: {found}", flush=True)
     return found
 
