@@ -13,6 +13,7 @@ from pydantic.json_schema import models_json_schema
 from . import answers as said
 from . import told
 from .outputs import OutputBody
+from .routes_asking import QuestionBody
 from .routes_inout import RecordingBody
 from .stream_http import FRAGMENT, SDP
 
@@ -168,6 +169,7 @@ TAKES: dict[tuple[str, str], str | type[BaseModel]] = {
     ("patch", "/whep/{name}/{resource_id}"): FRAGMENT,
     ("post", "/api/sessions/{session_id}/outputs"): OutputBody,
     ("post", "/api/sessions/{session_id}/recordings"): RecordingBody,
+    ("post", "/api/sessions/{session_id}/questions"): QuestionBody,
 }
 """Bodies that the routes read themselves, so that FastAPI knows nothing of them."""
 

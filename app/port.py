@@ -7,7 +7,6 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel
 
-from perception.qa.base import Answer
 from realtime.core.errors import ModelError, SessionError
 from realtime.core.nodes import SOURCE
 from ui.port import EngineBadge, Fold, Vocabulary
@@ -101,7 +100,7 @@ class Port:
 
     def answers(self) -> bool:
         nodes = self._manager.settings.graph.nodes.values()
-        return any(self._manager.registry.spec(node.stage).gives is Answer for node in nodes)
+        return any(hasattr(self._manager.registry.stage(node.stage), "desk") for node in nodes)
 
     def engine(self) -> EngineBadge:
         found = self._manager.warmth.engine

@@ -15,6 +15,7 @@ from perception.qa.desk import MAX_CHARS, Reply
 from realtime.core.channel import Channel, Drop
 
 from .manager import SessionUnknown
+from .routes_inout import read_body
 from .settings import Section
 
 if TYPE_CHECKING:
@@ -40,17 +41,18 @@ def add_routes(app: FastAPI, studio: Studio) -> None:
     manager, clock = studio.manager, studio.manager.clock
 
     @app.post("/api/sessions/{session_id}/questions")
-    async def ask(session_id: str, body: QuestionBody) -> Any:
+    async def ask(session_id: str, body: dict[str, Any]) -> Any:
         """Ask a session about what it has seen and heard; the session's page shows the answer too."""
         asking = manager.get(session_id).asking
+        wish = read_body(QuestionBody, body)
         parts: Channel[Reply] = Channel("answer-parts", PARTS_HELD, Drop.OLDEST)
-        asked = asking.ask(body.question, parts.put)
+        asked = asking.ask(wish.question, parts.put)
         if asked["type"] == "wish":
             return asked
-        if body.stream:
+        if wish.stream:
             return StreamingResponse(_lines(parts, clock.now_ns), media_type="text/event-stream")
         try:
-            async with asyncio.timeout(body.wait_s):
+            async with asyncio.timeout(wish.wait_s):
                 while not (reply := await parts.aget()).is_final:
                     pass
         except TimeoutError:
@@ -64,16 +66,16 @@ def add_routes(app: FastAPI, studio: Studio) -> None:
         return {"engine": asking.card(), "answers": asking.replies(), "wishes": asking.wishes()}
 
     @app.delete("/api/sessions/{session_id}/wishes/{wish_id}", status_code=204)
-    def unwatch(session_id: str, wish_id: int) -> Response:
+    def unwatch(session_id: str, wish_id: str) -> Response:
         """Take back a wish."""
-        if not manager.get(session_id).asking.unwatch(wish_id):
+        if not manager.get(session_id).asking.unwatch(_number(wish_id)):
             raise SessionUnknown("There is no such wish (any more).")
         return Response(status_code=204)
 
     @app.get("/api/sessions/{session_id}/pictures/{number}")
-    def picture(session_id: str, number: int) -> Response:
+    def picture(session_id: str, number: str) -> Response:
         """Give a kept picture that an answer points to."""
-        found = manager.get(session_id).asking.picture(number)
+        found = manager.get(session_id).asking.picture(_number(number))
         if found is None:
             raise SessionUnknown("That picture is not kept (any more).")
         headers = {"Cache-Control": "private, max-age=3600"}
@@ -83,6 +85,14 @@ def add_routes(app: FastAPI, studio: Studio) -> None:
     def forget(session_id: str, last_s: float | None = Query(None, gt=0)) -> dict[str, int]:
         """Delete what the session remembers: all of it, or that of the last seconds."""
         return {"forgotten": manager.get(session_id).asking.forget(last_s)}
+
+
+def _number(text: str) -> int:
+    """Return a number of a path. Raises SessionUnknown for what is none, once it is known who asks."""
+    try:
+        return int(text)
+    except ValueError:
+        raise SessionUnknown("There is no such thing.") from None
 
 
 async def _lines(parts: Channel[Reply], now_ns: Any) -> AsyncIterator[bytes]:

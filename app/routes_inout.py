@@ -40,7 +40,7 @@ class RecordingBody(Section):
     sound: bool = True
 
 
-def _read(schema: type[B], body: dict[str, Any]) -> B:
+def read_body(schema: type[B], body: dict[str, Any]) -> B:
     """Check a body, once it is known that the session is the visitor's. Raises ConfigError."""
     try:
         return schema.model_validate(body)
@@ -63,7 +63,7 @@ def add_routes(app: FastAPI, studio: Studio) -> None:
         A session whose source is the server's own then needs nobody to watch it, and ends when it is told to.
         """
         session = manager.get(session_id)
-        wish = _read(OutputBody, body)
+        wish = read_body(OutputBody, body)
         output_id = start_output(session.outputs, wish, settings, is_local=asking().is_local)
         studio.loop.submit(_started(session))
         return {"id": output_id}
@@ -84,7 +84,7 @@ def add_routes(app: FastAPI, studio: Studio) -> None:
         """Begin to record a session."""
         session = manager.get(session_id)
         manager.recordings.check_allowed(asking().is_local)
-        wish = _read(RecordingBody, body)
+        wish = read_body(RecordingBody, body)
         return {"name": manager.recordings.start(session, picture=wish.picture, sound=wish.sound)}
 
     @app.get("/api/sessions/{session_id}/recordings")

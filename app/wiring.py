@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 
-from perception.qa.base import Answer
 from perception.qa.config import AnswerConfig
 from perception.qa.desk import Desk
 from perception.voice.book import Book
@@ -159,7 +158,7 @@ class Wiring:
         self._live = live
         self.hears = SOURCE_PREFIX + SOUND in self._inputs.values()
         """Whether any stage reads sound."""
-        self.answers = next((node.name for node in nodes if node.spec.gives is Answer), "")
+        self.answers = next((node.name for node in nodes if hasattr(node.stage, "desk")), "")
         """The node that answers questions; "" where none does."""
 
     @cached_property

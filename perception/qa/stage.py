@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from realtime.core.frame import Frame
 from realtime.core.stage import Emitted, StageContext, StageSpec
 
-from .base import Answer, QAEngine
+from .base import QAEngine
 from .config import AnswerConfig
 from .desk import Desk
 
@@ -25,20 +25,20 @@ class AnswerStage:
     spec: ClassVar[StageSpec] = StageSpec(
         name="answer",
         takes=Frame,
-        gives=Answer,
+        gives=type(None),
         config=AnswerConfig,
         lane="answer",
         files=("model", "url", "keep"),
         keeps_samples=False,
         says="Remembers what was seen and heard, and answers questions about it.",
     )
+    desk: Desk | None = None
+    """Where questions are asked; None until the stage is open."""
 
     def __init__(self, make: Make | None = None) -> None:
         """Take what makes the engine, or else the house's own."""
         self._make = make
         self._config = AnswerConfig()
-        self.desk: Desk | None = None
-        """Where questions are asked; None until the stage is open."""
 
     def engine_info(self) -> Any:
         """Return what the page says of the engine."""

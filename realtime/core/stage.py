@@ -31,7 +31,7 @@ class StageSpec:
     takes: type
     """Type of the samples it processes, e.g. `Frame`."""
     gives: type
-    """Type of the values it emits."""
+    """Type of the values it emits; `NoneType` for one whose results leave by another way than the graph."""
     config: type
     """Frozen pydantic model of its settings; `Live` marks what may change while it runs."""
     lane: str
