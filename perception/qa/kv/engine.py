@@ -23,7 +23,7 @@ from realtime.core.similarity import SimilarityGate
 from .ask import Reply, is_empty, replies
 from .kvmemory import KVMemory
 from .moments import stretches
-from .options import VideoModelOptions
+from .options import INSTRUCT, VideoModelOptions
 from .remember import memory_for
 from .strategies import ColourEmbedder
 from .thumbnails import Thumbnails
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from realtime.core.frame import Frame
 
     from .families.base import VideoModel
-    from .families.load import Source
+    from .families.load import DType, Source
     from .memory import Memory, Pick
     from .strategies import Embedder
 
@@ -113,6 +113,8 @@ class VideoModelEngine:
         if embedder is None and options.strategy == "external":
             embedder = ColourEmbedder()
         self._embedder = embedder
+        said = options.instruct
+        self._instruct = said if said is not None else INSTRUCT if kind == "video model" else ""
         self.memory = memory or memory_for(
             model, options, revision=revision, epoch_ns=epoch_ns, embedder=embedder
         )
@@ -123,6 +125,25 @@ class VideoModelEngine:
         self._encoded = 0
         kept = self.memory.snapshot()
         self._snapshot = Seen(kept, int(getattr(kept, "known_ns", 0)))
+
+    @classmethod
+    def load(
+        cls,
+        model: str,
+        options: VideoModelOptions | None = None,
+        *,
+        device: str = "auto",
+        dtype: DType = "auto",
+        **more: Any,
+    ) -> VideoModelEngine:
+        """Load a model by name, see `families.load.load`, and watch with it; `more` as for the class.
+
+        Raises what `load` raises: ModelMissing with the command that fetches the weights, and others.
+        """
+        from .families.load import load
+
+        loaded, source = load(model, device=device, dtype=dtype)
+        return cls(loaded, source, options, **more)
 
     @property
     def card(self) -> EngineCard:
@@ -162,7 +183,7 @@ class VideoModelEngine:
         if not question:
             yield self._nothing(NOT_ASKED, memory)
             return
-        told = f"{question} {self.options.instruct}".strip()
+        told = f"{question} {self._instruct}".strip()
         with self._asks:
             try:
                 context = self.memory.context(self.model.query(question), memory.memory)

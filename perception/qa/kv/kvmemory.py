@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 STALE = 8
 """One row in so many may be of a block that is gone, before the table is cleared of them."""
+LOOK = 16
+"""Frames from one look for such rows to the next."""
 TRIES = 4
 """How often a question begins anew because blocks went while it read."""
 
@@ -114,9 +116,10 @@ class KVMemory:
         self._table.append(
             number, at_ns, vectors_LV, sketch, self._no_embedding if embedding_E is None else embedding_E
         )
-        there = len(self.store.numbers())
-        if (len(self._table) - there) * STALE > len(self._table):
-            self._clear()
+        if number % LOOK == 0:
+            there = len(self.store.numbers())
+            if (len(self._table) - there) * STALE > len(self._table):
+                self._clear()
         self._known_ns = at_ns
         self._snapshot = KVSnapshot(self._table.now(), at_ns)
 
@@ -142,12 +145,13 @@ class KVMemory:
         """
         gone = [n for n in self.store.numbers() if begin_ns <= self.store.at_ns(n) < end_ns]
         self.store.evict(gone)
-        kept_F = torch.tensor([n not in set(gone) for n in self._window_numbers], dtype=torch.bool)
+        left = set(self._window_numbers).difference(gone)
+        kept_F = torch.tensor([n in left for n in self._window_numbers], dtype=torch.bool)
         if len(kept_F) and not bool(kept_F.all()):
             kept_N = kept_F.repeat_interleave(self.model.layout.tokens)
             self._keys.keep(kept_N)
             self._values.keep(kept_N)
-            self._window_numbers = [n for n in self._window_numbers if n not in set(gone)]
+            self._window_numbers = [n for n in self._window_numbers if n in left]
         self._clear()
         self._snapshot = KVSnapshot(self._table.now(), self._known_ns)
         return len(gone)

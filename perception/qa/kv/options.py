@@ -8,6 +8,7 @@ from typing import Literal, get_args
 
 from realtime.core.errors import ConfigError
 
+INSTRUCT = "Answer in one short sentence. If the video does not show it, say that it is not visible."
 TokenMemory = Literal["flash-vstream", "videostreaming", "last-frames"]
 TOKEN_MEMORIES: tuple[TokenMemory, ...] = get_args(TokenMemory)
 """Memories of tokens in place of keys and values; see `perception/qa/kv/memories`."""
@@ -48,8 +49,8 @@ class VideoModelOptions:
     """Length of an answer."""
     most_asks: int = 2
     """Questions that run at once; others wait for one to end, none for a frame."""
-    instruct: str = ""
-    """What is said to the model after each question, such as "Answer in one sentence."."""
+    instruct: str | None = None
+    """What is said to the model after each question; None: `INSTRUCT`, but nothing to a demo model."""
 
     def __post_init__(self) -> None:
         """Raise ConfigError for numbers that cannot be."""

@@ -21,6 +21,8 @@ from .grown import Grown
 
 SKETCH = 64
 """Numbers of a sketch: distances come out within about an eighth."""
+AT_ONCE = 2048
+"""Rows that are worked on at once: what is made of them stays in the processor's cache."""
 SAMPLE = 256
 """Frames that a median is taken of, at most."""
 
@@ -61,7 +63,8 @@ class Rows:
 
     def products(self, layer: int, query_V: torch.Tensor) -> torch.Tensor:
         """Return how well each block's mean key fits a query, (N,): their plain product, in float32."""
-        return self.vectors_LNV[layer].float() @ query_V + self.base_LV[layer] @ query_V
+        found = [part.float() @ query_V for part in self.vectors_LNV[layer].split(AT_ONCE)]
+        return torch.cat(found) + self.base_LV[layer] @ query_V
 
     def novelty(self) -> torch.Tensor:
         """Return how far each frame lies from the median one, (N,), in the sketches' own measure."""
@@ -69,7 +72,8 @@ class Rows:
             return torch.zeros(0)
         step = math.ceil(len(self) / SAMPLE)
         median_S = self.sketches_NS[::step].median(dim=0).values
-        return torch.linalg.vector_norm(self.sketches_NS - median_S, dim=1)
+        parts = self.sketches_NS.split(AT_ONCE)
+        return torch.cat([torch.linalg.vector_norm(part - median_S, dim=1) for part in parts])
 
 
 class Table:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from perception.qa.kv.families.base import Pixels, VideoModel
+from perception.qa.kv.families.base import Features, Pixels, VideoModel
 from perception.qa.kv.families.tiny import FAMILIES, tiny
 from perception.qa.kv.kvmemory import KVMemory
 from perception.qa.kv.store import BlockShape
@@ -78,13 +78,24 @@ def pictures(count: int, seed: int = 1) -> list[Pixels]:
     return [random.integers(0, 256, (40, 56, 3), dtype=np.uint8) for _ in range(count)]
 
 
+def features(model: VideoModel, pixels: Pixels) -> Features:
+    """Return what a model's eyes make of a picture; of each once."""
+    key = (id(model), pixels.tobytes())
+    if key not in _SEEN:
+        _SEEN[key] = model.features(pixels)
+    return _SEEN[key]
+
+
+_SEEN: dict[tuple[int, bytes], Features] = {}
+
+
 def remembered(
     model: VideoModel, shown: Sequence[Pixels], strategy: Strategy, window_tokens: int = 4096
 ) -> KVMemory:
     """Return a memory that has seen pictures, a second apart, the first at one second."""
     memory = KVMemory(model, Blocks, strategy, window_tokens=window_tokens)
     for index, pixels in enumerate(shown, start=1):
-        seen = model.features(pixels)
+        seen = features(model, pixels)
         memory.push(seen.tokens_TC, index * SECOND, deep_DTC=seen.deep_DTC)
     return memory
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from perception.qa.kv.engine import VideoModelEngine
 from perception.qa.kv.families.base import VideoModel
 from perception.qa.kv.families.load import load
 from realtime.core.errors import EngineUnavailable, ModelCorrupt, ModelError, ModelMissing
@@ -56,7 +57,7 @@ def test_a_chat_template_says_what_stands_around_frames_and_question(
 
 def test_what_cannot_be_loaded_is_said_with_what_to_do(llava: VideoModel, tmp_path: Path) -> None:
     with pytest.raises(ModelMissing, match="hf download llava-hf/nowhere"):
-        load("llava-hf/nowhere")
+        VideoModelEngine.load("llava-hf/nowhere")
     with pytest.raises(ModelMissing, match="no folder"):
         load(str(tmp_path / "none"))
     with pytest.raises(ModelMissing, match="config"):

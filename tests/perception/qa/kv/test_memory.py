@@ -22,9 +22,9 @@ from perception.qa.kv.strategies import Full, Hybrid, LastK, Rekv, Voted
 from perception.qa.kv.strategies.internal import layer_scores
 from realtime.core.errors import EngineError
 
-from .conftest import QUESTION, SECOND, Blocks, Given, logits_after, pictures, remembered
+from .conftest import QUESTION, SECOND, Blocks, Given, features, logits_after, pictures, remembered
 
-TOKENS = 6
+TOKENS = 4
 
 
 def _ids(
@@ -36,7 +36,7 @@ def _ids(
 
 def _push(model: VideoModel, memory: KVMemory, shown, first: int) -> None:
     for index, pixels in enumerate(shown, start=first):
-        seen = model.features(pixels)
+        seen = features(model, pixels)
         memory.push(seen.tokens_TC, index * SECOND, deep_DTC=seen.deep_DTC)
 
 
@@ -55,7 +55,7 @@ def test_asking_twice_gives_the_same_and_changes_nothing(some: VideoModel) -> No
 
 def test_many_asks_while_frames_are_encoded_equal_those_one_after_the_other(some: VideoModel) -> None:
     model = some
-    later = pictures(12, seed=5)
+    later = pictures(8, seed=5)
     quiet = remembered(model, pictures(6), Hybrid(4))
     questions = ["where is the red cup ?", "what is left ?", "is the green circle right ?"]
     expected = [_ids(model, quiet, quiet.snapshot(), one) for one in questions]
@@ -75,21 +75,54 @@ def test_many_asks_while_frames_are_encoded_equal_those_one_after_the_other(some
         _push(model, busy, later, 7)
         assert [answer.result() for answer in answers] == [[one, one] for one in expected]
     for layer in range(model.layers):
-        assert torch.equal(busy.read(range(18), layer)[1], quiet.read(range(18), layer)[1])
-    assert busy.snapshot().known_ns == 18 * SECOND
+        assert torch.equal(busy.read(range(14), layer)[1], quiet.read(range(14), layer)[1])
+    assert busy.snapshot().known_ns == 14 * SECOND
+
+
+def test_nobody_waits_while_another_pass_is_on_its_way(llava: VideoModel) -> None:
+    """A pass that is held up inside the model holds up no other, whichever of the two it is."""
+    memory = remembered(llava, pictures(4), Hybrid(4))
+    snapshot, held = memory.snapshot(), threading.Event()
+    expected = _ids(llava, memory, snapshot)
+    inside = threading.Semaphore(0)
+
+    def hold(*_: object) -> None:
+        if threading.current_thread().name == "slow":
+            inside.release()
+            assert held.wait(20)
+
+    hook = llava.text.layers[1].register_forward_pre_hook(hold)
+    try:
+        encoding = threading.Thread(target=_push, args=(llava, memory, pictures(1, seed=8), 5), name="slow")
+        encoding.start()
+        assert inside.acquire(timeout=20)
+        assert _ids(llava, memory, snapshot) == expected
+        held.set()
+        encoding.join()
+        held.clear()
+        asking = threading.Thread(target=_ids, args=(llava, memory, snapshot), name="slow")
+        asking.start()
+        assert inside.acquire(timeout=20)
+        _push(llava, memory, pictures(1, seed=9), 6)
+        assert memory.snapshot().known_ns == 6 * SECOND
+        held.set()
+        asking.join()
+    finally:
+        held.set()
+        hook.remove()
 
 
 def test_a_snapshot_sees_neither_later_frames_nor_forgotten_ones(llava: VideoModel) -> None:
     memory = remembered(llava, pictures(5), Full(), window_tokens=14)
     old = memory.snapshot()
-    _push(llava, memory, pictures(40, seed=2), 6)
+    _push(llava, memory, pictures(30, seed=2), 6)
     assert [pick.at_ns for pick in memory.context(llava.query("a"), old).picks] == [
         one * SECOND for one in range(1, 6)
     ]
     assert memory.forget(2 * SECOND, 4 * SECOND) == 2
     assert [pick.at_ns // SECOND for pick in memory.context(llava.query("a"), old).picks] == [1, 4, 5]
-    assert len(memory.context(llava.query("a"), memory.snapshot()).picks) == 43
-    assert memory.forget(44 * SECOND, 46 * SECOND) == 2, "frames of the window go too"
+    assert len(memory.context(llava.query("a"), memory.snapshot()).picks) == 33
+    assert memory.forget(34 * SECOND, 36 * SECOND) == 2, "frames of the window go too"
     _push(llava, memory, pictures(1), 50)
     memory.forget(0, 1 << 62)
     empty = memory.context(llava.query("a"), memory.snapshot())
@@ -110,7 +143,7 @@ def test_what_a_question_reads_may_go_while_it_reads(llava: VideoModel) -> None:
 
 
 def test_as_published_layers_choose_apart_and_a_vote_does_not(llava: VideoModel) -> None:
-    memory = remembered(llava, pictures(24), Rekv(6))
+    memory = remembered(llava, pictures(16), Rekv(6))
     query = llava.query(QUESTION)
     apart = memory.context(query, memory.snapshot()).extra["numbers"]
     assert len({tuple(one) for one in apart}) > 1
@@ -118,7 +151,7 @@ def test_as_published_layers_choose_apart_and_a_vote_does_not(llava: VideoModel)
     memory.strategy = Voted(6, recent=2)
     shared = memory.context(query, memory.snapshot())
     assert len({tuple(one) for one in shared.extra["numbers"]}) == 1
-    assert shared.extra["numbers"][0][-2:] == [22, 23], "the newest are there in any case"
+    assert shared.extra["numbers"][0][-2:] == [14, 15], "the newest are there in any case"
     assert max(pick.score for pick in shared.picks) <= 1.0
 
 
@@ -170,7 +203,7 @@ def test_a_store_on_disk_brings_the_memory_over_a_restart(llava: VideoModel, tmp
 def test_remembered_tokens_prefilled_equal_remembered_keys(some: VideoModel) -> None:
     """Tokens of one frame, where frames lie on one axis: then both ways are the same forward."""
     model = some
-    seen = model.features(pictures(1)[0])
+    seen = features(model, pictures(1)[0])
     memory = remembered(model, pictures(1), Full())
     kept = memory.context(model.query(QUESTION), memory.snapshot())
     prompt = model.prompt_ids(QUESTION)
