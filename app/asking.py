@@ -108,7 +108,6 @@ class Asking:
         if is_wish(text):
             return self.watch(text)
         reply = desk.ask(text, lambda reply: self._heard(reply, hear))
-        self._keep(reply)
         return reply.told(self._clock.now_ns())
 
     def replies(self) -> list[dict[str, Any]]:
@@ -214,9 +213,6 @@ class Asking:
 
     def _keep(self, reply: Reply) -> None:
         with self._lock:
-            before = self._replies.get(reply.id)
-            if before is not None and before.is_final:
-                return  # an answer can be quicker than the one who asked
             self._replies[reply.id] = reply
             while len(self._replies) > REPLIES_HELD:
                 self._replies.popitem(last=False)

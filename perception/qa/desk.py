@@ -186,8 +186,8 @@ class Desk:
     def ask(self, text: str, hear: Callable[[Reply], object]) -> Reply:
         """Ask, and let `hear` know of each part of the answer, on a thread of the desk's.
 
-        Returns the reply as it is now: waiting. Raises ConfigError for no text or one that is too long,
-        SessionError when too many wait or the desk is closed.
+        It hears first, here and now, that the question waits. Returns the reply as it is then. Raises
+        ConfigError for no text or one that is too long, SessionError when too many wait or the desk is closed.
         """
         question = " ".join(text.split())
         if not question:
@@ -200,15 +200,18 @@ class Desk:
         reply = Reply(next(self._ids), question, self._clock.now_ns())
         asked = _Asked(reply, self._engine.snapshot(), hear)
         self._open[reply.id] = asked
+        hear(reply)
         try:
             self._asked.put(asked)
         except ChannelFull as error:
             del self._open[reply.id]
+            hear(replace(reply, cancelled=True))
             raise SessionError(
                 f"{self._asked.capacity} questions wait already.", hint="Ask again in a while."
             ) from error
         except ChannelClosed as error:
             del self._open[reply.id]
+            hear(replace(reply, cancelled=True))
             raise SessionError("This session has ended; nothing can be asked.") from error
         return reply
 

@@ -238,7 +238,7 @@ async def test_over_http_one_asks_waits_streams_watches_and_forgets(http: httpx.
     streamed = await http.post(f"{path}/questions", json={"question": "what?", "stream": True})
     assert streamed.headers["content-type"].startswith("text/event-stream")
     parts = [json.loads(line[6:]) for line in streamed.text.splitlines() if line]
-    assert [one["text"] for one in parts] == ["a", "a cup"]
+    assert [one["text"] for one in parts] == ["", "a", "a cup"]
     listed = (await http.get(f"{path}/questions")).json()
     assert [one["text"] for one in listed["answers"]] == ["a cup", "a cup"]
     assert listed["engine"]["name"] == "notebook"
