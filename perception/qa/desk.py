@@ -186,8 +186,9 @@ class Desk:
     def ask(self, text: str, hear: Callable[[Reply], object]) -> Reply:
         """Ask, and let `hear` know of each part of the answer, on a thread of the desk's.
 
-        It hears first, here and now, that the question waits. Returns the reply as it is then. Raises
-        ConfigError for no text or one that is too long, SessionError when too many wait or the desk is closed.
+        It hears first, here and now, that the question waits. Returns the reply as it is then.
+        Raises ConfigError for no text or one that is too long, SessionError when too many wait or the desk is
+        closed.
         """
         question = " ".join(text.split())
         if not question:
