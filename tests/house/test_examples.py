@@ -44,3 +44,11 @@ def test_paint_a_picture_writes_a_sheet_of_all_looks(tmp_path: Path) -> None:
     assert count >= 13
     assert sheet.shape[1] == 5 * 256
     assert sheet.shape[0] == -(-count // 5) * 256
+
+
+@pytest.mark.nightly
+def test_the_watcher_knows_what_appeared_and_what_did_not() -> None:
+    from examples.ask_the_watcher import main
+
+    said = [answer.split()[0] for answer in main(400).values()]
+    assert said == ["yes", "yes", "yes", "yes", "no"]
