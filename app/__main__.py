@@ -4,7 +4,7 @@ import sys
 
 from .cli import main
 
-LIGHT = {"-h", "--help", "config", "looks", "models"}
+LIGHT = {"-h", "--help", "config", "looks", "memories", "models"}
 """Words after which nothing is painted, so that the second start of `relaunch_once` would be lost time."""
 
 if __name__ == "__main__":
