@@ -50,7 +50,7 @@ MIB = 1 << 20
 
 def bounded(minutes: int = MINUTES) -> dict[str, float]:
     """Return how memory grows: `rss_slope_mib_per_1000` frames from minute 10 on, and first and last MiB."""
-    told = _measured(minutes)
+    told = hours(minutes)
     return {
         name: told[name] for name in ("rss_slope_mib_per_1000", "rss_early_mib", "rss_late_mib", "disk_mib")
     }
@@ -58,19 +58,19 @@ def bounded(minutes: int = MINUTES) -> dict[str, float]:
 
 def ttft_growth(minutes: int = MINUTES) -> dict[str, float]:
     """Return `ttft_growth`, late over early, and the milliseconds to the first token of each."""
-    told = _measured(minutes)
+    told = hours(minutes)
     names = ("ttft_growth", "ttft_early_ms", "ttft_late_ms", "ttft_late_p95_ms")
     return {name: told[name] for name in names}
 
 
 def vs_reencode(minutes: int = MINUTES) -> dict[str, float]:
     """Return `vs_reencode`: how much longer it takes to encode the first ten minutes again than to answer."""
-    told = _measured(minutes)
+    told = hours(minutes)
     return {name: told[name] for name in ("vs_reencode", "vs_reencode_late", "encode_ms")}
 
 
 @functools.cache
-def _measured(minutes: int) -> dict[str, float]:
+def hours(minutes: int = MINUTES) -> dict[str, float]:
     """Measure in a fresh process, once."""
     command = [sys.executable, "-m", "benchmarks._answer_kv", "--minutes", str(minutes)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
