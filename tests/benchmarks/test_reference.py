@@ -67,7 +67,7 @@ def test_a_model_that_the_worker_cannot_load_is_refused(tmp_path: Path) -> None:
         Reference(tmp_path / "nothing", 64, [sys.executable, "-P", str(WORKER)])
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_real_worker_loads_a_folder_and_goes_on_after_an_error(tmp_path: Path) -> None:
     folder = make_folder(tmp_path / "model", "sd")
     with Reference(folder, 64, [sys.executable, "-P", str(WORKER)]) as reference:

@@ -112,6 +112,7 @@ def test_asked_for_by_choose_it_passes_the_parity_gate_too():
     assert "allowed 0.1" in engine.info.why
 
 
+@pytest.mark.nightly
 def test_rounding_reports_nothing_to_anyone_and_draws_nothing(tmp_path):
     script = """
 import sys

@@ -87,7 +87,7 @@ def profile(network: Network, rows=(1, 2)) -> building.Profile:
 @pytest.mark.parametrize(
     ("name", "precision"),
     [
-        ("unet", "fp16"),
+        pytest.param("unet", "fp16", marks=pytest.mark.nightly),
         ("decoder-tiny", "fp16"),
         ("encoder-tiny", "fp32"),
         ("decoder-tiny", "bf16"),

@@ -10,7 +10,7 @@ from pipelines.engines import networks
 
 from .unets import BACK_ENDS, extended, inputs, plainly, unet
 
-CASES = [("sd", 1), ("painter", 1), pytest.param("three", 1, marks=pytest.mark.nightly), ("three", 2)]
+CASES = [("sd", 1), ("painter", 1), *(pytest.param("three", k, marks=pytest.mark.nightly) for k in (1, 2))]
 
 
 @pytest.mark.parametrize("back_end", sorted(BACK_ENDS))
