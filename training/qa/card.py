@@ -46,8 +46,7 @@ answers are right; the clip that shows what is asked for is among them in {found
 FOOT = """
 ## What it cannot do
 
-Say where a thing *was* once other things were in view: its tokens do not tell their place (see the recipe), so it finds a place by how
-far back a token lies, which only serves it for the newest frames. That is its worst fault.
+Say where a thing *was* as surely as what it was like: it learnt that last, and for minutes on a processor (see the recipe).
 
 Anything else. Things are 11 to 15 pixels wide, upright within 12 degrees, plain in colour, at most five at once, and never cover one
 another. Words outside its list are lost on it, and it answers all the same. It was trained for minutes, not to its end.
