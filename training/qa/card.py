@@ -30,7 +30,8 @@ Shapes: {shapes}. Colours: {colours}. Places: {places}. Answers are one word; wh
 ## How often it is right
 
 Percent of answers on made clips that training never saw, of which it sees every frame, with the window that frames were encoded
-with; where a thing moved, its last place counted. What is left of that when a memory brings back a few frames of thousands is another matter: `python -m benchmarks answer`.
+with; where a thing moved, its last place counted. What is left of that when a memory brings back a few frames of thousands is another
+matter: `python -m benchmarks answer`.
 
 | | {columns} |
 |---|{rule}|

@@ -1,7 +1,8 @@
-"""Teach a trained watcher where things were: `python -m training.qa.tune --minutes 22`, on one core of a processor.
+"""Teach a trained watcher where things were: `python -m training.qa.tune`, on one core of a processor.
 
-Its eyes and its projector are left alone but for the cells that `places` writes; the mind learns to read them from
-clips as a retrieval gives them. Half of the questions ask for a place, the others for all else, that nothing is unlearnt.
+Its eyes and its projector are left alone, but for what `places` writes into one that never took the first layer.
+The mind learns to read that from clips as a retrieval gives them. Half of the questions ask for a place, the others
+for all else, that nothing is unlearnt.
 """
 
 from __future__ import annotations
@@ -110,16 +111,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m training.qa.tune", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--source", type=Path, default=MODEL)
     parser.add_argument("--out", type=Path, default=WORK / "tuned")
-    parser.add_argument("--minutes", type=float, default=22.0)
-    parser.add_argument("--lr", type=float, default=5e-4)
+    parser.add_argument("--minutes", type=float, default=16.5)
+    parser.add_argument("--lr", type=float, default=7e-4)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     from transformers import LlavaOnevisionForConditionalGeneration
 
     torch.set_num_threads(1)
-    model = widened(LlavaOnevisionForConditionalGeneration.from_pretrained(args.source, dtype=torch.float32))
-    shown = pictures(1600)
-    print(json.dumps({**write_places(model, shown), "free": wire(model, shown[:600])}), flush=True)
+    model = LlavaOnevisionForConditionalGeneration.from_pretrained(args.source, dtype=torch.float32).eval()
+    if model.config.vision_feature_layer == -1:  # of others the projector sees where tokens are, and learnt what to do with it
+        model, shown = widened(model), pictures(1600)
+        print(json.dumps({**write_places(model, shown), "free": wire(model, shown[:600])}), flush=True)
     tuned, steps = tune(model, args.minutes, args.lr, args.seed, args.out, lambda text: print(text, flush=True))
     print(f"{steps} steps in {args.minutes} minutes")
     write_figures(tuned, args.out, args.source, steps, args.minutes)
