@@ -47,7 +47,8 @@ answers are right; the clip that shows what is asked for is among them in {found
 FOOT = """
 ## What it cannot do
 
-Say where a thing *was* as surely as what it was like: it learnt that last, and for minutes on a processor (see the recipe).
+Say where a thing *was* as surely as what it was like: it learnt that last, for minutes on a processor, and lost some of what it knew of
+counting and of order in long clips that are seen whole (see the recipe).
 
 Anything else. Things are 11 to 15 pixels wide, upright within 12 degrees, plain in colour, at most five at once, and never cover one
 another. Words outside its list are lost on it, and it answers all the same. It was trained for minutes, not to its end.
