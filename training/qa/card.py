@@ -30,7 +30,8 @@ Shapes: {shapes}. Colours: {colours}. Places: {places}. Answers are one word; wh
 ## How often it is right
 
 Percent of answers on made clips that training never saw, of which it sees every frame, with the window that frames were encoded
-with; where a thing moved, its last place counted. What is left of that when a memory brings back a few frames of thousands is another matter: `python -m benchmarks answer`.
+with; where a thing moved, its last place counted. What is left of that when a memory brings back a few frames of thousands is another
+matter: `python -m benchmarks answer`.
 
 | | {columns} |
 |---|{rule}|
@@ -46,8 +47,8 @@ answers are right; the clip that shows what is asked for is among them in {found
 FOOT = """
 ## What it cannot do
 
-Say where a thing *was* once other things were in view: its tokens do not tell their place (see the recipe), so it finds a place by how
-far back a token lies, which only serves it for the newest frames. That is its worst fault.
+Say where a thing *was* as surely as what it was like: it learnt that last, for minutes on a processor, and lost some of what it knew of
+counting and of order in long clips that are seen whole (see the recipe).
 
 Anything else. Things are 11 to 15 pixels wide, upright within 12 degrees, plain in colour, at most five at once, and never cover one
 another. Words outside its list are lost on it, and it answers all the same. It was trained for minutes, not to its end.

@@ -19,6 +19,8 @@ PATCH = 8
 TOKENS = (SIDE // PATCH // 2) ** 2
 """Of a frame: four patches are averaged, as the class does for videos."""
 THETA = 10_000.0
+LAYERS = (-1, 0)
+"""Of the eyes, what goes on side by side: what was seen at last, and what came in, which still tells where it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,7 @@ def make(size: Size | None = None, seed: int = 0) -> LlavaOnevisionForConditiona
     config = LlavaOnevisionConfig(
         vision_config=eye.to_dict(), text_config=mind.to_dict(), image_token_index=NUMBER_OF[IMAGE],
         video_token_index=NUMBER_OF[VIDEO], image_grid_pinpoints=[[SIDE, SIDE]], tie_word_embeddings=False,
+        vision_feature_layer=list(LAYERS),
     )  # fmt: skip
     torch.manual_seed(seed)
     model = LlavaOnevisionForConditionalGeneration(config)
@@ -82,7 +85,8 @@ def frame_embeds(model: LlavaOnevisionForConditionalGeneration, frames_BT3HW: to
     What that interpolates is the mean of two by two patches; told so, a GPU takes a tenth of the time.
     """
     inner, side = model.model, SIDE // PATCH
-    states = inner.vision_tower(pixels(frames_BT3HW.flatten(0, 1)), output_hidden_states=True).hidden_states[-1]
+    layers = inner.vision_tower(pixels(frames_BT3HW.flatten(0, 1)), output_hidden_states=True).hidden_states
+    states = torch.cat([layers[number] for number in model.config.vision_feature_layer], -1)
     every = inner.multi_modal_projector(states).unflatten(1, (side // 2, 2, side // 2, 2)).mean((2, 4))
     return every.flatten(1, 2).unflatten(0, frames_BT3HW.shape[:2])
 
