@@ -132,8 +132,10 @@ class Asking:
         desk = self._open()
         with self._lock:
             self._replies.clear()
-        begin_ns = 0 if last_s is None else max(self._clock.now_ns() - round(last_s * NS_PER_S), 0)
-        return desk.forget(begin_ns)
+        if last_s is None:
+            return desk.forget()
+        # Below 0 soon after this machine's start: a memory that was kept is not to go as a whole then.
+        return desk.forget(self._clock.now_ns() - round(last_s * NS_PER_S))
 
     def card(self) -> dict[str, str] | None:
         """Return what answers here; None where nothing does."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from pathlib import Path
 
 from realtime.core.errors import ConfigError
 
@@ -44,13 +45,11 @@ def memories(options: argparse.Namespace) -> int:
     return 0
 
 
-def answered(folder: object, question: str) -> str:
+def answered(folder: Path, question: str) -> str:
     """Return what the memory in `folder` answers."""
-    from pathlib import Path
-
     from perception.qa.events.memory import EventMemory
 
-    memory = EventMemory(Path(str(folder)))
+    memory = EventMemory(folder)
     try:
         *_, final = memory.ask(question, memory.snapshot())
     finally:

@@ -162,6 +162,18 @@ async def test_only_the_newest_replies_are_kept_and_forgetting_takes_them_too(ro
     assert room.asking.replies() == []
 
 
+async def test_forgetting_the_last_hour_of_a_machine_that_just_started_leaves_what_is_older() -> None:
+    memory = EventMemory()
+    room = Room(memory)
+    room.hear("Before the machine was started anew.")
+    memory.note(Transcript(Turn.END, 0, "Yesterday.", "", 0.0, 1.0).told(0), -86_400 * 10**9)
+    room.asking.forget(3600.0)
+    said = next(iter(memory.ask("What was said?", memory.snapshot()))).text
+    assert "machine" not in said
+    assert "Yesterday" in said
+    room.desk().close()
+
+
 def test_where_nothing_answers_that_is_said() -> None:
     class Nothing:
         def desk(self) -> None: ...
