@@ -1,9 +1,10 @@
 """Sum up a clip of a stream as a few tokens: the small network of our VideoStreaming.
 
 A transformer in which all see all reads [the memory of the clip before | the clip's tokens | queries | the
-clip's mean]. What it makes of the queries is the memory, in the space of the language model that will
-read it; what it makes of the mean is the indicator, by which a question finds the clip. In Qian et al. (2024,
-arXiv:2405.16009) a language model of 2.7 G parameters does this.
+clip's mean]. What it makes of the queries, added to means over parts of the clip, is the memory, in the space
+of the language model that will read it; what it makes of the clip's mean is the indicator, by which a
+question finds the clip. Untrained the memory is those means alone. In Qian et al. (2024, arXiv:2405.16009) a
+language model of 2.7 G parameters does this.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ class SummariserPlan:
     """Channels of the language model that reads the memory."""
     heads: int = 6
     layers: int = 2
-    memory: int = 16
-    """Tokens of a clip's memory."""
+    memory: int = 18
+    """Tokens of a clip's memory: as many for each of equal stretches of it as a frame has, or fewer."""
     frames: int = 8
     """Of a clip."""
     tokens: int = 9
@@ -60,6 +61,17 @@ class Layer(nn.Module):
         return read_BNC + self.down(gelu(self.up(self.norm2(read_BNC))))
 
 
+def _means(plan: SummariserPlan) -> torch.Tensor:
+    """Return shares (memory, frames * tokens): each a frame's token averaged over a stretch of the clip."""
+    stretches = max(plan.memory // plan.tokens, 1)
+    line, made = torch.arange(plan.frames * plan.tokens), torch.arange(plan.memory)
+    stretch = (line // plan.tokens * stretches).div(plan.frames, rounding_mode="floor")
+    own = (line % plan.tokens == (made % plan.tokens)[:, None]) & (
+        stretch == (made // plan.tokens % stretches)[:, None]
+    )
+    return 8.0 * own
+
+
 class SummariserNet(nn.Module):
     """The network. `clip` and `question` are what a `Summariser` of perception/qa/kv/memories has."""
 
@@ -79,6 +91,10 @@ class SummariserNet(nn.Module):
         self.layers = nn.ModuleList(Layer(plan) for _ in range(plan.layers))
         self.norm = nn.LayerNorm(width)
         self.write, self.tell, self.seek = (nn.Linear(width, width) for _ in range(3))
+        nn.init.zeros_(self.write.weight)
+        nn.init.zeros_(self.write.bias)
+        self.shares = nn.Parameter(_means(plan))
+        """Of each of the clip's tokens in each of the memory's, before the softmax."""
 
     def forward(
         self, before_BMC: torch.Tensor | None, clip_BNC: torch.Tensor
@@ -99,7 +115,8 @@ class SummariserNet(nn.Module):
         for layer in self.layers:
             read_BNC = layer(read_BNC)
         read_BNC = self.norm(read_BNC)
-        memory_BMC = self.write(read_BNC[:, -1 - memory : -1])
+        means_BMC = self.shares[:, : clip_BNC.shape[1]].softmax(-1).to(clip_BNC) @ clip_BNC
+        memory_BMC = means_BMC + self.write(read_BNC[:, -1 - memory : -1])
         return memory_BMC, normalize(self.tell(read_BNC[:, -1]), dim=-1)
 
     def clip(

@@ -1,4 +1,4 @@
-"""Train the watcher and its summariser, judge them, and write their folder: `python -m training.qa --minutes 5`."""
+"""Train the watcher, judge it, and write its folder: `python -m training.qa --minutes 5`."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ import argparse
 import json
 import os
 import time
-from dataclasses import replace
 from multiprocessing import get_context
 from multiprocessing.pool import Pool
 from pathlib import Path
 
 import torch
 
-from . import summarise
 from .model import TINY, Size, save
 from .train import WORK, Budget, judge, train
 
@@ -28,8 +26,7 @@ def say(text: str) -> None:
 def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m training.qa", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--minutes", type=float, default=5.0, help="budget of training; its schedule ends with it")
-    parser.add_argument("--summary-minutes", type=float, default=1.0, help="after that, for the summariser")
-    parser.add_argument("--steps", type=int, default=0, help="end both after so many steps instead")
+    parser.add_argument("--steps", type=int, default=0, help="end after so many steps instead")
     parser.add_argument("--frames", type=int, default=4096, help="frames of a batch of clips, about")
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--seed", type=int, default=0)
@@ -69,13 +66,7 @@ def _main(args: argparse.Namespace, pool: Pool | None) -> None:
         },
     }  # fmt: skip
     say(json.dumps(figures))
-    run.average.set_attn_implementation("sdpa")
-    summary = replace(budget, minutes=args.summary_minutes, lr=min(args.lr, 1e-3))
-    summariser = summarise.train(run.average, summary, args.device, pool, say)
-    summarise.save(summariser, args.out)
-    figures["summariser, 68 frames"] = summarise.judge(run.average, summariser, args.device, batches=1 if few else 8)
     (args.out / "figures.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-    say(json.dumps(figures["summariser, 68 frames"]))
 
 
 if __name__ == "__main__":

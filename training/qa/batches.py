@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing.pool import AsyncResult, Pool
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -103,14 +104,14 @@ def batch(spec: Spec) -> Batch:
     return Batch(thing, drawn, view, ids, said, asks, shows, kind)
 
 
-def ahead(specs: Iterator[Spec], pool: Pool | None, depth: int = 24) -> Iterator[Batch]:
-    """Give batches in order, made by a pool a few ahead; without a pool made when asked for."""
+def ahead(specs: Iterator[Any], pool: Pool | None, depth: int = 24, make: Callable[[Any], Any] = batch) -> Iterator[Any]:
+    """Give what is made of specs in order, by a pool a few ahead; without a pool made when asked for."""
     if pool is None:
-        yield from map(batch, specs)
+        yield from map(make, specs)
         return
-    waiting: deque[AsyncResult[Batch]] = deque()
+    waiting: deque[AsyncResult[Any]] = deque()
     for spec in specs:
-        waiting.append(pool.apply_async(batch, (spec,)))
+        waiting.append(pool.apply_async(make, (spec,)))
         if len(waiting) > depth:
             yield waiting.popleft().get()
     while waiting:

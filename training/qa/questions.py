@@ -53,7 +53,7 @@ class View:
         return [what for what in things if what in self.seen]
 
 
-def _named(shape: int, colour: int | None) -> tuple[str, tuple[int, ...]]:
+def named(shape: int, colour: int | None) -> tuple[str, tuple[int, ...]]:
     """Return how a thing is called, and which things are called so."""
     if colour is None:
         return SHAPES[shape], tuple(thing(shape, c) for c in range(len(COLOURS)))
@@ -103,7 +103,7 @@ def truth(kind: str, view: View, things: Sequence[int], others: Sequence[int] = 
     raise ValueError(f'There is no kind of question "{kind}"')
 
 
-def _subject(kind: str, view: View, rng: np.random.Generator, missing: float) -> Subject:
+def subject(kind: str, view: View, rng: np.random.Generator, missing: float) -> Subject:
     """Draw what to ask about: something in view, or with a chance of `missing` anything at all."""
     known = sorted(view.now if kind.endswith(" now") else view.seen)
     if known and rng.random() >= missing:
@@ -114,7 +114,7 @@ def _subject(kind: str, view: View, rng: np.random.Generator, missing: float) ->
     if kind in ("shape", "shape now"):
         return _coloured(colour)
     pair = kind in ("place", "place now", "appear", "there now", "leave") and rng.random() < 0.5
-    return _named(shape, colour if pair else None)
+    return named(shape, colour if pair else None)
 
 
 def missing_of(kind: str) -> float:
@@ -129,8 +129,8 @@ def ask(kind: str, view: View, rng: np.random.Generator, plain: bool = False) ->
     if kind == "count now":
         answer = truth(kind, view, ())
         return None if answer is None else Asked(kind, form, answer, ())
-    name, things = _subject(kind, view, rng, missing_of(kind))
-    other, others = ("", ()) if kind != "order" else _subject(kind, view, rng, 0.0)
+    name, things = subject(kind, view, rng, missing_of(kind))
+    other, others = ("", ()) if kind != "order" else subject(kind, view, rng, 0.0)
     answer = truth(kind, view, things, others)
     return None if answer is None else Asked(kind, form.format(x=name, y=other), answer, (*things, *others))
 
@@ -149,6 +149,6 @@ def several(kinds: Sequence[str], view: View, rng: np.random.Generator, count: i
         if one is not None:
             made.append(one)
     while len(made) < count:
-        name, things = _named(int(rng.integers(len(SHAPES))), int(rng.integers(len(COLOURS))))
+        name, things = named(int(rng.integers(len(SHAPES))), int(rng.integers(len(COLOURS))))
         made.append(Asked("appear", FORMS["appear"][0].format(x=name), truth("appear", view, things) or NO, things))
     return made

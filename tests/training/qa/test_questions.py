@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training.qa import summarise, train
+from training.qa import lesson, summarise, train
 from training.qa.batches import Spec, batch, looked_at, tokens
 from training.qa.paint import RGB, film
 from training.qa.questions import View, several
@@ -90,8 +90,8 @@ def test_things_are_drawn_where_the_world_says_they_are() -> None:
 
 def test_training_sees_nothing_that_is_held_out() -> None:
     made = [train.plan(share, (train.TRAINING, 0, 5), 64, 2)[0] for share in (None, 0.0, 0.3, 0.9)]
-    made.append(summarise.spec((train.TRAINING, 2, 0, 5), 64))
-    assert {spec.seed[0] for spec in made} == {train.TRAINING}
+    seeds = {spec.seed[0] for spec in made} | {lesson.spec(5, 0, 64, 8)[0].seed[0]}
+    assert seeds | {summarise.spec(summarise.key(0, 5), 64, 8).seed[0]} == {train.TRAINING}
     assert train.TRAINING != train.HELD_OUT
     learnt, judged = (batch(Spec((first, 0, 5), 4, 12)) for first in (train.TRAINING, train.HELD_OUT))
     again = batch(Spec((train.TRAINING, 0, 5), 4, 12))

@@ -242,7 +242,9 @@ def test_a_clip_that_took_in_a_forgotten_one_goes_too_and_a_chain_ends() -> None
 def test_trained_weights_are_taken_where_they_fit_and_untrained_ones_are_named_so(tmp_path: Path) -> None:
     assert best_summariser(C, GRID, tmp_path).name == "mean pool (untrained)"
     torch.manual_seed(5)
-    net = SummariserNet(PLAN).half().float().eval()  # as it is stored
+    net = SummariserNet(PLAN)
+    torch.nn.init.normal_(net.write.weight)  # as if trained: untrained it writes means alone
+    net = net.half().float().eval()  # as it is stored
     clip = torch.stack([frame(n, 1) for n in range(8)])
     before, about = net.clip(None, clip)
     save_summariser(net, tmp_path)
