@@ -127,6 +127,11 @@ class Asking:
         """Return the JPEG of a kept picture."""
         return self._desk.picture(number) if self._desk is not None else None
 
+    def figures(self) -> dict[str, int]:
+        """Return how many events the memory had no time for, once there are any."""
+        lost = self._desk.lost if self._desk is not None else 0
+        return {"events_lost": lost} if lost else {}
+
     def forget(self, last_s: float | None = None) -> int:
         """Delete what is remembered of the last seconds, or all of it; return how many records went."""
         desk = self._open()

@@ -285,7 +285,7 @@ class Session:
 
     def figures(self) -> dict[str, Any]:
         """Return what the page shows: age, rates, drops, and where the time goes."""
-        figures = {**self.wiring.figures(), **self.sounding.figures()}
+        figures = {**self.wiring.figures(), **self.sounding.figures(), **self.asking.figures()}
         self.links.add_figures(figures)
         engine = self.wiring.engine()
         return {**figures, "engine": engine["name"]} if engine else figures

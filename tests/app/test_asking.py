@@ -92,6 +92,13 @@ async def test_a_message_is_answered_and_what_is_wrong_with_it_is_told(room: Roo
     assert "cannot be read" in room.told[-1]["error"]
 
 
+async def test_events_that_were_lost_are_among_the_figures(room: Room) -> None:
+    room.hear("hello")
+    assert room.asking.figures() == {}
+    room.hear("break")
+    assert room.asking.figures() == {"events_lost": 1}
+
+
 async def test_what_is_said_after_the_phrase_is_asked_and_not_noted(room: Room) -> None:
     room.hear("One.")
     room.hear("Question, how many were there?")

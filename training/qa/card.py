@@ -47,8 +47,8 @@ answers are right; the clip that shows what is asked for is among them in {found
 FOOT = """
 ## What it cannot do
 
-Say where a thing *was* as surely as what it was like: it learnt that last, for minutes on a processor, and lost some of what it knew of
-counting and of order in long clips that are seen whole (see the recipe).
+Read many frames at once as well as few: it learnt to answer from some sixteen that a memory brings back, and of 64 or 96 that it sees whole
+it is less sure where things were, in what order they came, and how many.
 
 Anything else. Things are 11 to 15 pixels wide, upright within 12 degrees, plain in colour, at most five at once, and never cover one
 another. Words outside its list are lost on it, and it answers all the same. It was trained for minutes, not to its end.
