@@ -36,10 +36,15 @@ QUESTIONS = (
 PACE = 0.6
 """Share of the painter's own rate that pictures come at while its pace is measured."""
 THINKS_S = 2.0
+PATIENCE_S = 60.0
+"""An answer that takes longer beside a painter at its full rate is given up."""
 
 
 class Thinking:
-    """Take `THINKS_S` of a core for every answer, with Python's lock free, as a model's products have it."""
+    """Compute for `THINKS_S` for every answer, with Python's lock free, as a model's products have it.
+
+    However long it takes until a core has given so much.
+    """
 
     @property
     def card(self) -> EngineCard:
@@ -52,8 +57,8 @@ class Thinking:
     def snapshot(self) -> None: ...
 
     def ask(self, text: str, memory: None) -> Iterator[Answer]:
-        until_s = time.perf_counter() + THINKS_S
-        while time.perf_counter() < until_s:
+        until_s = time.thread_time() + THINKS_S
+        while time.thread_time() < until_s:
             hashlib.pbkdf2_hmac("sha256", b"word", b"salt", 20_000)
         yield Answer("So it is.", "thinking", 0)
 
@@ -177,19 +182,26 @@ def pace(rounds: int, seconds: float) -> dict[str, Any]:
 
     The answer waits, as for a server or a GPU ("frame_p99_ratio"), or takes a core of this machine, in this
     process ("here") or in one of its own. Pictures come at `PACE` of the rate that the painter can do.
+    "answer_s" is how long an answer of `THINKS_S` took meanwhile, and at the painter's full rate.
     """
     house, config = House(), PaintConfig(prompt="pencil sketch", skip_still=False)
     pictures = [photo_with_person(k) for k in range(PICTURES)]
     sessions = [Live(house, config, "alone"), Patient(house, config, "waiting")]
     sessions += [Thoughtful(house, config, "here"), ThoughtfulApart(house, config, "apart")]
     ages: dict[str, list[float]] = {session.name: [] for session in sessions}
+    took_s: dict[str, list[float]] = {session.name: [] for session in sessions[1:]}
+    full_s: dict[str, float] = {}
     try:
         for session in sessions:
             session.feed(pictures, WARM_S / 2)
         rate_hz = PACE * sessions[0].feed(pictures, seconds)
         for turn in range(rounds):
             for session in sessions[turn % 4 :] + sessions[: turn % 4]:
-                ages[session.name] += _paced(session, pictures, rate_hz, seconds)
+                ages[session.name] += _paced(
+                    session, pictures, rate_hz, seconds, took_s.get(session.name, [])
+                )
+        for session in sessions[2:]:
+            full_s[session.name] = round(_at_full_rate(session, pictures), 1)
     finally:
         for session in sessions:
             session.close()
@@ -202,22 +214,33 @@ def pace(rounds: int, seconds: float) -> dict[str, Any]:
         "frame_p99_ratio_core_taken": round(p99_ms["apart"] / p99_ms["alone"], 3),
         "frame_p99_ratio_core_taken_here": round(p99_ms["here"] / p99_ms["alone"], 3),
         "frame_p50_ms": {name: round(median(one), 1) for name, one in ages.items()},
+        "answer_s": {name: round(median(one), 1) if one else None for name, one in took_s.items()},
+        "answer_s_full_rate": full_s,
     }
 
 
-def _paced(session: Live, pictures: Sequence[np.ndarray], rate_hz: float, seconds: float) -> list[float]:
-    """Send pictures at a rate; return their ages as they came out, ms. A slow answer runs all the while."""
+def _paced(
+    session: Live, pictures: Sequence[np.ndarray], rate_hz: float, seconds: float, took_s: list[float]
+) -> list[float]:
+    """Send pictures at a rate; return their ages as they came out, ms. A slow answer runs all the while.
+
+    How long each answer took goes to `took_s`; that which runs at the end is waited for, and does not count.
+    """
     from realtime.core.frame import VIDEO_CLOCK, Stamp
 
-    ended, desk = threading.Event(), getattr(getattr(session, "answer", None), "desk", None)
+    ended, quiet = threading.Event(), threading.Event()
+    desk, clock = getattr(getattr(session, "answer", None), "desk", None), session.house.clock
 
     def think(reply: Any = None) -> None:
-        if desk is not None and not ended.is_set() and (reply is None or reply.is_final):
+        if reply is not None and reply.is_final and not ended.is_set():
+            took_s.append((clock.now_ns() - reply.asked_ns) / NS_PER_S)
+        if desk is None or (ended.is_set() and reply is not None and reply.is_final):
+            quiet.set()
+        elif reply is None or reply.is_final:
             desk.ask("What is it?", think)
 
     first = len(session.reader.ages_ms)
     think()
-    clock = session.house.clock
     begin_ns = clock.now_ns()
     for k in range(round(seconds * rate_hz)):
         wait_s = (begin_ns + k / rate_hz * NS_PER_S - clock.now_ns()) / NS_PER_S
@@ -228,4 +251,18 @@ def _paced(session: Live, pictures: Sequence[np.ndarray], rate_hz: float, second
         session.graph.put("video", Frame(stamp, pictures[seq % len(pictures)]))
     ended.set()
     session.graph.drain(30)
+    if not quiet.wait(PATIENCE_S):
+        raise TimeoutError(f"session {session.name}: an answer did not end within {PATIENCE_S:g} s")
     return session.reader.ages_ms[first:]
+
+
+def _at_full_rate(session: Live, pictures: Sequence[np.ndarray]) -> float:
+    """Return how long one answer takes while the painter paints all that it can, s; at most `PATIENCE_S`."""
+    ended, began_s = threading.Event(), time.perf_counter()
+    desk = session.answer.desk  # type: ignore[attr-defined]
+    desk.ask("What is it?", lambda reply: ended.set() if reply.is_final else None)
+    while not ended.is_set() and time.perf_counter() - began_s < PATIENCE_S:
+        Live.painting(session, pictures, 0.5)
+    took_s = time.perf_counter() - began_s
+    session.graph.drain(30)
+    return took_s

@@ -1,7 +1,8 @@
 """An engine in a process of its own: a model that thinks takes nothing from the painter's interpreter lock.
 
 The child's main thread reads calls in order. A snapshot is taken at once; a picture or an event goes to the
-one thread that writes, a question to a thread of its own. So what holds for an engine here holds there.
+one thread that writes, a question to a thread of its own. So what holds for an engine here holds there. Those
+threads have what others leave of a core; the one that reads calls, and loads the model, is only nicer.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any
 from realtime.core.errors import EngineError, VitascopeError
 from realtime.core.frame import Frame
 from realtime.core.lane import on_lanes_terms
+from realtime.core.turns import run_when_idle
 
 from .base import Answer, EngineCard, QAEngine
 
@@ -185,8 +187,8 @@ class _Child:
         self._send = send
         self._memories: dict[int, Any] = {}
         self._stopped: set[int] = set()
-        self._writer = ThreadPoolExecutor(1, "write")
-        self._askers = ThreadPoolExecutor(ASKED_AT_ONCE, "ask")
+        self._writer = ThreadPoolExecutor(1, "write", run_when_idle)
+        self._askers = ThreadPoolExecutor(ASKED_AT_ONCE, "ask", run_when_idle)
 
     def serve(self, line: Connection) -> None:
         """Work until "close", or until the other side is gone."""

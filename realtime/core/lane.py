@@ -9,17 +9,15 @@ the seat.
 from __future__ import annotations
 
 import logging
-import os
-import sys
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Any, TypeVar
 
 from .clock import NS_PER_MS, NS_PER_S, Clock, MonotonicClock
 from .errors import SessionError, StageError, VitascopeError
 from .seat import ERRORS_TO_SWITCH_OFF, Seat
 from .stage import Emitted
+from .turns import step_back
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +92,7 @@ class Lane:
         return True
 
     def _run(self) -> None:
-        _step_back(NICENESS.get(self.name, 0))
+        step_back(NICENESS.get(self.name, 0))
         while (leader := self._choose()) is not None:
             fault = _caught(lambda: self._turn(leader))
             with self._changed:
@@ -265,7 +263,7 @@ def on_lanes_terms(name: str, work: Callable[[], R]) -> R:
     done: list[R | Exception] = []
 
     def run() -> None:
-        _step_back(NICENESS.get(name, 0))
+        step_back(NICENESS.get(name, 0))
         done.append(_caught(work))
 
     thread = threading.Thread(target=run, name=f"for-lane-{name}", daemon=True)
@@ -274,15 +272,6 @@ def on_lanes_terms(name: str, work: Callable[[], R]) -> R:
     if isinstance(done[0], Exception):
         raise done[0]
     return done[0]
-
-
-def _step_back(niceness: int) -> None:
-    """Let other threads go first on this one's core, as far as the system lets a thread say so (Linux)."""
-    if niceness and sys.platform == "linux":
-        with suppress(OSError):  # a container may forbid it
-            thread = threading.get_native_id()
-            own = os.getpriority(os.PRIO_PROCESS, thread)
-            os.setpriority(os.PRIO_PROCESS, thread, min(own + niceness, 19))
 
 
 def _caught(work: Callable[[], R]) -> R | Exception:

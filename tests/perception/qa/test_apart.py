@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from perception.qa.apart import ApartEngine
 from perception.qa.base import Answer
 from realtime.core.errors import EngineError
+from realtime.core.lane import NICENESS
 from tests.perception.qa.notebook import Notebook, frame
 
 
@@ -54,6 +56,19 @@ def test_it_watches_and_answers_in_parts_from_the_snapshot(engine: ApartEngine) 
     assert engine.picture(8) is None
     assert engine.forget(2, 3) == 1
     assert next(reversed(list(engine.ask("what?", engine.snapshot())))).text == "a later"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux gives threads a priority of their own")
+def test_what_writes_and_thinks_there_has_what_others_leave_of_a_core(engine: ApartEngine) -> None:
+    engine.push_frame(frame(1))
+    list(engine.ask("what?", engine.snapshot()))
+    reader = engine._child.pid or 0
+    threads = [int(name) for name in os.listdir(f"/proc/{reader}/task")]
+    policies = {thread: os.sched_getscheduler(thread) for thread in threads}
+    assert list(policies.values()).count(os.SCHED_IDLE) >= 2  # the writer, and who was asked
+    assert policies[reader] == os.SCHED_OTHER  # or a picture on its way would hold up whoever sends it
+    nicer = os.getpriority(os.PRIO_PROCESS, 0) + NICENESS["answer"]
+    assert os.getpriority(os.PRIO_PROCESS, reader) == min(nicer, 19)
 
 
 def test_what_fails_there_is_raised_here_with_its_words(engine: ApartEngine) -> None:
