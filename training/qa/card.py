@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from .model import TOKENS
 from .words import COLOURS, FORMS, KINDS, NOW, PLACES, SHAPES, VOCABULARY
 
 HEAD = """# Watcher of drawn shapes
@@ -39,9 +40,10 @@ matter: `python -m benchmarks answer`.
 """
 
 SUMMARY = """
-`summariser.safetensors` is a small network beside it, trained while the watcher rested: it sums up clips of {clip} frames as {memory}
-tokens, for the memory that follows VideoStreaming. On streams of {frames} frames, a question taking {chosen} clips, {all:.0f} % of
-answers are right; the clip that shows what is asked for is among them in {found:.0f} %. {verdict}
+`summariser.safetensors` is a small network beside it, trained while the watcher rested ({steps} steps in {minutes:.0f} minutes on one
+{card}): it sums up {clip} frames, {tokens} tokens, as {memory}, for the memory that follows VideoStreaming. On held-out streams of which a
+question sees the memories of {chosen} clips that it finds itself, and the newest frames,
+{right}.
 """
 
 FOOT = """
@@ -70,4 +72,15 @@ def card(figures: Mapping[str, Any]) -> str:
         forms="".join(f"| {kind}{'' if kind in NOW else ' (past)'} | {' or '.join(FORMS[kind])} |\n" for kind in KINDS),
     )  # fmt: skip
     text = text.replace("---||", "---|")
-    return text + (SUMMARY.format(**figures["summariser"]) if "summariser" in figures else "") + FOOT
+    return text + _summary(figures) + FOOT
+
+
+def _summary(figures: Mapping[str, Any]) -> str:
+    if "summariser" not in figures:
+        return ""
+    told = figures["summariser"]
+    right = " and ".join(
+        f"{one['all']:.0f} % of answers are right in streams of {clips} clips (one that shows it is found for {one['found']:.1f} %)"
+        for clips, one in ((clips, told[clips]) for clips in ("8", "32"))
+    )
+    return SUMMARY.format(**told, card=figures["training"]["card"].removeprefix("one "), tokens=TOKENS * told["clip"], right=right)
