@@ -10,8 +10,6 @@ LIGHT = {"-h", "--help", "config", "looks", "memories", "models"}
 if __name__ == "__main__":
     if not LIGHT & set(sys.argv[1:]):
         from pipelines.engines.launch import relaunch_once
-        from realtime.core.turns import take_short_turns
 
-        take_short_turns()
         relaunch_once()
     sys.exit(main(sys.argv[1:]))

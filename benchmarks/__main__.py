@@ -14,7 +14,6 @@ import sys
 from pathlib import Path
 
 from pipelines.engines.launch import relaunch_once
-from realtime.core.turns import take_short_turns
 
 
 def names() -> list[str]:
@@ -31,7 +30,6 @@ def main(arguments: list[str]) -> int:
     if name not in known:
         print(f'There is no benchmark "{name}". Known: {", ".join(known)}', file=sys.stderr)
         return 2
-    take_short_turns()  # as the application does
     relaunch_once(["-m", "benchmarks", *arguments])
     module = importlib.import_module(f"benchmarks.{name}")
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks {name}", description=module.__doc__)

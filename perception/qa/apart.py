@@ -2,7 +2,8 @@
 
 The child's main thread reads calls in order. A snapshot is taken at once; a picture or an event goes to the
 one thread that writes, a question to a thread of its own. So what holds for an engine here holds there. Those
-threads have what others leave of a core; the one that reads calls, and loads the model, is only nicer.
+threads have what others leave of a core, and while there is such a process who paints takes short turns; the
+thread that reads calls, and loads the model, is only nicer.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Any
 from realtime.core.errors import EngineError, VitascopeError
 from realtime.core.frame import Frame
 from realtime.core.lane import on_lanes_terms
-from realtime.core.turns import run_when_idle
+from realtime.core.turns import hurry, relax, run_when_idle
 
 from .base import Answer, EngineCard, QAEngine
 
@@ -56,6 +57,8 @@ class ApartEngine:
         self._gone: _Gone | None = None
         self._reader = threading.Thread(target=self._read, name="answer-apart", daemon=True)
         self._reader.start()
+        self._is_closed = False
+        hurry()
         try:
             self._card: EngineCard = self._call("card")
         except VitascopeError:
@@ -99,6 +102,9 @@ class ApartEngine:
 
     def close(self) -> None:
         """End the child; what it does not do in time is cut short. Twice does no harm."""
+        if not self._is_closed:
+            self._is_closed = True
+            relax()
         with suppress(EngineError):
             self._send(0, "close")
         self._child.join(STOP_TIMEOUT_S)

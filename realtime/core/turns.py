@@ -4,7 +4,8 @@ Niceness shares a core between threads that compute. It does not help a thread t
 wait for one another by giving the core away (`sched_yield`), 1,500 times a picture, and whoever else is ready
 then has it until the next tick, 4 ms. Each time costs the thread that gave a turn, a length of time that it
 may ask for: the shorter its turns, the less it falls behind by giving, and the more seldom it loses the core.
-So who paints takes short turns, and what a model thinks beside it waits for a core that nobody wants.
+So while a model thinks beside the painter, the painter takes short turns and the model waits for a core that
+nobody wants.
 """
 
 from __future__ import annotations
@@ -39,12 +40,38 @@ class _Attributes(ctypes.Structure):
     ]
 
 
-def take_short_turns() -> None:
-    """Let this thread, and all that it starts from now on, take turns of `SHORT_MS` (Linux 6.12 and later).
+_hurried = 0
+_counting = threading.Lock()
 
-    What else they have stays as it is. Call it before a library makes threads; it outlives exec.
+
+def hurry() -> None:
+    """Let all threads of this process, and all that they start, take turns of `SHORT_MS` (Linux 6.12 on).
+
+    But for those that stepped back. It holds until `relax` was called as often as this.
     """
-    _take_turns(round(SHORT_MS * NS_PER_MS))
+    global _hurried
+    with _counting:
+        _hurried += 1
+        if _hurried == 1:
+            _all_take_turns(round(SHORT_MS * NS_PER_MS))
+
+
+def relax() -> None:
+    """Take one `hurry` back; after the last, turns are of the usual length again."""
+    global _hurried
+    with _counting:
+        _hurried -= 1
+        if _hurried == 0:
+            _all_take_turns(0)
+
+
+def _all_take_turns(turn_ns: int) -> None:
+    if sys.platform == "linux":
+        own = os.getpriority(os.PRIO_PROCESS, 0)
+        for thread in (int(name) for name in os.listdir("/proc/self/task")):
+            with suppress(OSError):  # it has ended since
+                if os.getpriority(os.PRIO_PROCESS, thread) <= own:
+                    _take_turns(turn_ns, thread)
 
 
 def turn_ms() -> float | None:
@@ -74,24 +101,24 @@ def run_when_idle() -> None:
             os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
-def _take_turns(turn_ns: int) -> None:
-    """Ask for turns of that length; 0: of the usual one."""
-    if (found := _attributes()) is not None:
+def _take_turns(turn_ns: int, thread: int = 0) -> None:
+    """Ask for turns of that length; 0: of the usual one. Thread 0 is the one that calls."""
+    if (found := _attributes(thread)) is not None:
         found.runtime_ns = turn_ns
-        _call(0, ctypes.byref(found), 0)
+        _call(0, thread, ctypes.byref(found), 0)
 
 
-def _attributes() -> _Attributes | None:
-    """Return what the kernel knows of this thread."""
+def _attributes(thread: int = 0) -> _Attributes | None:
+    """Return what the kernel knows of a thread."""
     found = _Attributes()
     size = ctypes.sizeof(found)
-    return found if _call(1, ctypes.byref(found), size, 0) else None
+    return found if _call(1, thread, ctypes.byref(found), size, 0) else None
 
 
-def _call(which: int, *args: object) -> bool:
-    """Make one of two calls about this thread; tell whether it was made. See `_SET_AND_GET`."""
+def _call(which: int, thread: int, *args: object) -> bool:
+    """Make one of two calls about a thread; tell whether it was made. See `_SET_AND_GET`."""
     numbers = _SET_AND_GET.get(platform.machine())
     if sys.platform != "linux" or numbers is None:
         return False
     kernel = ctypes.CDLL(None).syscall
-    return bool(kernel(ctypes.c_long(numbers[which]), ctypes.c_int(0), *args) == 0)
+    return bool(kernel(ctypes.c_long(numbers[which]), ctypes.c_int(thread), *args) == 0)

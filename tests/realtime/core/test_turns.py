@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import pytest
 
-from realtime.core.turns import SHORT_MS, run_when_idle, step_back, take_short_turns, turn_ms
+from realtime.core.turns import SHORT_MS, hurry, relax, run_when_idle, step_back, turn_ms
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a thread say so")
 R = TypeVar("R")
@@ -30,20 +30,40 @@ def nice_and_policy() -> tuple[int, int]:
 
 
 @pytest.mark.skipif(turn_ms() is None, reason="this kernel does not say how long turns are")
-def test_short_turns_go_to_what_is_started_and_end_where_one_steps_back() -> None:
+def test_in_a_hurry_all_take_short_turns_but_those_that_stepped_back() -> None:
     usual_ms, usual = turn_ms(), nice_and_policy()
+    began, look, seen = threading.Barrier(3), threading.Barrier(3), list[float | None]()
 
-    def hurry() -> list[float | None]:
-        take_short_turns()
+    def work(niceness: int) -> None:
+        step_back(niceness)
+        began.wait(20)
+        look.wait(20)
+        seen.append(turn_ms())
+
+    threads = [threading.Thread(target=work, args=(niceness,)) for niceness in (0, 3)]
+    for thread in threads:
+        thread.start()
+    began.wait(20)
+    hurry()
+    try:
+        hurry()
+        relax()  # not the last
         assert nice_and_policy() == usual
-        return [turn_ms(), in_thread(turn_ms), in_thread(late)]
-
-    def late() -> float | None:
-        step_back(3)
-        return turn_ms()
-
-    assert in_thread(hurry) == [pytest.approx(SHORT_MS), pytest.approx(SHORT_MS), usual_ms]
+        assert turn_ms() == pytest.approx(SHORT_MS)
+        assert in_thread(turn_ms) == pytest.approx(SHORT_MS)
+        assert in_thread(late) == usual_ms
+        look.wait(20)
+        for thread in threads:
+            thread.join()
+    finally:
+        relax()
+    assert {round(one or 0, 1) for one in seen} == {SHORT_MS, round(usual_ms or 0, 1)}
     assert turn_ms() == usual_ms != pytest.approx(SHORT_MS)
+
+
+def late() -> float | None:
+    step_back(3)
+    return turn_ms()
 
 
 def test_what_runs_when_idle_stays_so_with_all_that_it_starts() -> None:
