@@ -217,7 +217,10 @@ def interval(rows: Sequence[Sequence[bool]]) -> tuple[float, float, float]:
 
 
 def figures(right: dict[tuple[int, str, str], list[list[bool]]], names: Sequence[str]) -> dict[str, Any]:
-    """Return means, intervals and how many were asked; then what the default gains and loses, in points."""
+    """Return means, intervals and how many were asked; then what the default gains and loses, in points.
+
+    That is told by length, and as the mean over lengths.
+    """
     table: dict[str, Any] = {"accuracy": {}, "interval": {}, "asked": {}}
     for (length, kind, name), rows in right.items():
         middle, low, high = interval(rows)
@@ -232,9 +235,14 @@ def figures(right: dict[tuple[int, str, str], list[list[bool]]], names: Sequence
             if kind in kinds and one in names and other in names
         }
 
-    table["past_gain_over_last_k"] = points("past", DEFAULT, "last-k")
-    table["below_oracle"] = points("colour and place", "oracle", DEFAULT)
-    table["now_minus_last_k"] = points("now", DEFAULT, "last-k")
+    for figure, kind, one, other in (
+        ("past_gain_over_last_k", "past", DEFAULT, "last-k"),
+        ("below_oracle", "colour and place", "oracle", DEFAULT),
+        ("now_minus_last_k", "now", DEFAULT, "last-k"),
+    ):
+        if found := points(kind, one, other):
+            table[f"{figure}_by_length"] = found
+            table[figure] = round(sum(found.values()) / len(found), 1)
     return table
 
 

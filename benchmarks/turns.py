@@ -1,7 +1,7 @@
 """What it costs to give a core away: bursts of `sched_yield`, beside a thread that computes on the same core.
 
-OpenVINO's threads wait for one another so, some 1,500 times a picture. Two processes are held on one core. One
-computes all the time: not at all ("alone"), nicer by 10, or only when the core is idle. The one that yields
+OpenVINO's threads wait for one another so, some 1,500 times a picture. Two processes are held on one core.
+One computes all the time: not at all ("alone"), nicer by 10, or only when a core is idle. The one that yields
 takes turns of the usual length, or short ones (`realtime/core/turns.py`). Linux only.
 """
 
