@@ -67,7 +67,7 @@ def relax() -> None:
 
 def _all_take_turns(turn_ns: int) -> None:
     if sys.platform == "linux":
-        own = os.getpriority(os.PRIO_PROCESS, 0)
+        own = os.getpriority(os.PRIO_PROCESS, os.getpid())  # the first thread; this one may be nicer
         for thread in (int(name) for name in os.listdir("/proc/self/task")):
             with suppress(OSError):  # it has ended since
                 if os.getpriority(os.PRIO_PROCESS, thread) <= own:

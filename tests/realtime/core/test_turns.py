@@ -44,7 +44,7 @@ def test_in_a_hurry_all_take_short_turns_but_those_that_stepped_back() -> None:
     for thread in threads:
         thread.start()
     began.wait(20)
-    hurry()
+    in_thread(hurry_from_behind)
     try:
         hurry()
         relax()  # not the last
@@ -64,6 +64,11 @@ def test_in_a_hurry_all_take_short_turns_but_those_that_stepped_back() -> None:
 def late() -> float | None:
     step_back(3)
     return turn_ms()
+
+
+def hurry_from_behind() -> None:
+    step_back(5)
+    hurry()
 
 
 def test_what_runs_when_idle_stays_so_with_all_that_it_starts() -> None:
