@@ -2,7 +2,26 @@
 
 from __future__ import annotations
 
+import math
+import mmap
+
 import torch
+
+MAPPED_BYTES = 1 << 18
+"""From this size on a tensor has pages of its own."""
+
+
+def roomy(shape: list[int], like: torch.Tensor) -> torch.Tensor:
+    """Return an empty tensor of `like`'s type, on its device.
+
+    A large one on the CPU is mapped from the system: what nobody has written takes no memory, and all of it
+    goes back with the tensor. From the heap, which keeps what was freed, each move would leave a hole.
+    """
+    size = math.prod(shape) * like.element_size()
+    if like.device.type != "cpu" or size < MAPPED_BYTES:
+        return torch.empty(shape, dtype=like.dtype, device=like.device)
+    own = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
+    return torch.frombuffer(mmap.mmap(-1, size, **own), dtype=like.dtype).view(shape)
 
 
 class Grown:
@@ -54,7 +73,7 @@ class Grown:
     def _move(self, rows: torch.Tensor) -> None:
         shape = list(rows.shape)
         shape[self._axis] = max(2 * (len(self) + rows.shape[self._axis]), self._room)
-        larger = torch.empty(shape, dtype=rows.dtype, device=rows.device)
+        larger = roomy(shape, rows)
         if self._all is not None and len(self):
             larger.narrow(self._axis, 0, len(self)).copy_(self.now)
         self._begin, self._end = 0, len(self)

@@ -179,11 +179,11 @@ def append_for_ever(folder, write, said):
         os.write(said, f"{number}\\n".encode())
         number += 1
 
-def run(folder, chance):
+def run(folder, left):
     reading, said = os.pipe()
     child = os.fork()
     if child == 0:
-        append_for_ever(folder, cut(chance.randrange(1, 120_000)), said)
+        append_for_ever(folder, cut(left), said)
     os.close(said)
     _, status = os.waitpid(child, 0)
     assert os.WTERMSIG(status) == signal.SIGKILL, status
@@ -198,7 +198,7 @@ def run(folder, chance):
     return len(numbers)
 
 chance, folder = random.Random(int(sys.argv[2])), Path(sys.argv[1])
-print(*[run(folder, chance) for _ in range(4)])
+print(*[run(folder, chance.randrange(least, 120_000)) for least in (1, 1, 1, 20_000)])
 
 resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
 store = open_slabs(folder / "limited")
