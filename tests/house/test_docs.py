@@ -12,7 +12,11 @@ from app.registry import Registry
 from app.settings import leaves, settings_type
 from tests.house.paths import ROOT
 
-DOCS = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "training").rglob("*.md")])
+DOCS = sorted(
+    path
+    for path in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "training").rglob("*.md")]
+    if "_work" not in path.parts
+)
 
 
 def readme() -> str:
