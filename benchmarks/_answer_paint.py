@@ -178,7 +178,9 @@ def paint_loss(rounds: int, seconds: float) -> dict[str, Any]:
 
 
 def pace(rounds: int, seconds: float) -> dict[str, Any]:
-    """Return the painter's p99 age while a slow answer runs over that without.
+    """Return the painter's p99 age while a slow answer runs over that while none does, in the same session.
+
+    Of each turn, and then the median over turns: a pause of the whole machine would else be all that counts.
 
     The answer waits, as for a server or a GPU ("frame_p99_ratio"), or takes a core of this machine, in this
     process ("here") or in one of its own. Pictures come at `PACE` of the rate that the painter can do.
@@ -186,55 +188,69 @@ def pace(rounds: int, seconds: float) -> dict[str, Any]:
     """
     house, config = House(), PaintConfig(prompt="pencil sketch", skip_still=False)
     pictures = [photo_with_person(k) for k in range(PICTURES)]
-    sessions = [Live(house, config, "alone"), Patient(house, config, "waiting")]
-    sessions += [Thoughtful(house, config, "here"), ThoughtfulApart(house, config, "apart")]
-    ages: dict[str, list[float]] = {session.name: [] for session in sessions}
-    took_s: dict[str, list[float]] = {session.name: [] for session in sessions[1:]}
+    sessions: list[Asked] = [Patient(house, config, "waiting"), Thoughtful(house, config, "here")]
+    sessions.append(ThoughtfulApart(house, config, "apart"))
+    turns = [(session, is_asked) for session in sessions for is_asked in (False, True)]
+    ages: dict[str, dict[bool, list[list[float]]]] = {one.name: {False: [], True: []} for one in sessions}
+    took_s: dict[str, list[float]] = {session.name: [] for session in sessions}
     full_s: dict[str, float] = {}
     try:
         for session in sessions:
-            session.feed(pictures, WARM_S / 2)
-        rate_hz = PACE * sessions[0].feed(pictures, seconds)
+            Live.painting(session, pictures, WARM_S / 2)  # without a question
+            session.graph.drain(30)
+        rate_hz = PACE * Live.painting(sessions[0], pictures, seconds)
+        sessions[0].graph.drain(30)
         for turn in range(rounds):
-            for session in sessions[turn % 4 :] + sessions[: turn % 4]:
-                ages[session.name] += _paced(
-                    session, pictures, rate_hz, seconds, took_s.get(session.name, [])
-                )
-        for session in sessions[2:]:
+            for session, is_asked in turns if turn % 2 == 0 else reversed(turns):
+                found = took_s[session.name] if is_asked else None
+                ages[session.name][is_asked].append(_paced(session, pictures, rate_hz, seconds, found))
+        for session in sessions[1:]:
             full_s[session.name] = round(_at_full_rate(session, pictures), 1)
     finally:
         for session in sessions:
             session.close()
         house.lanes.close()
-    p99_ms = {name: quantile(found, 0.99) for name, found in ages.items()}
-    found = {f"frame_p99_ms_{name}": round(value, 1) for name, value in p99_ms.items()}
+
+    def typical(name: str, is_asked: bool, share: float) -> float:
+        return median([quantile(turn, share) for turn in ages[name][is_asked]])
+
+    ratio = {name: typical(name, True, 0.99) / typical(name, False, 0.99) for name in ages}
+    told = {
+        f"frame_{what}_ms": {
+            f"{name} {'asked' if is_asked else 'not asked'}": round(typical(name, is_asked, share), 1)
+            for name in ages
+            for is_asked in (False, True)
+        }
+        for what, share in (("p99", 0.99), ("p50", 0.5))
+    }
     return {
-        **found,
-        "frame_p99_ratio": round(p99_ms["waiting"] / p99_ms["alone"], 3),
-        "frame_p99_ratio_core_taken": round(p99_ms["apart"] / p99_ms["alone"], 3),
-        "frame_p99_ratio_core_taken_here": round(p99_ms["here"] / p99_ms["alone"], 3),
-        "frame_p50_ms": {name: round(median(one), 1) for name, one in ages.items()},
+        **told,
+        "frame_p99_ratio": round(ratio["waiting"], 3),
+        "frame_p99_ratio_core_taken": round(ratio["apart"], 3),
+        "frame_p99_ratio_core_taken_here": round(ratio["here"], 3),
         "answer_s": {name: round(median(one), 1) if one else None for name, one in took_s.items()},
         "answer_s_full_rate": full_s,
     }
 
 
 def _paced(
-    session: Live, pictures: Sequence[np.ndarray], rate_hz: float, seconds: float, took_s: list[float]
+    session: Asked, pictures: Sequence[np.ndarray], rate_hz: float, seconds: float, took_s: list[float] | None
 ) -> list[float]:
-    """Send pictures at a rate; return their ages as they came out, ms. A slow answer runs all the while.
+    """Send pictures at a rate; return their ages as they came out, ms.
 
-    How long each answer took goes to `took_s`; that which runs at the end is waited for, and does not count.
+    With `took_s` a slow answer runs all the while, and how long each took goes there; that which runs at the
+    end is waited for, and does not count.
     """
     from realtime.core.frame import VIDEO_CLOCK, Stamp
 
     ended, quiet = threading.Event(), threading.Event()
-    desk, clock = getattr(getattr(session, "answer", None), "desk", None), session.house.clock
+    desk, clock = session.answer.desk, session.house.clock
+    assert desk is not None
 
     def think(reply: Any = None) -> None:
-        if reply is not None and reply.is_final and not ended.is_set():
+        if reply is not None and reply.is_final and not ended.is_set() and took_s is not None:
             took_s.append((clock.now_ns() - reply.asked_ns) / NS_PER_S)
-        if desk is None or (ended.is_set() and reply is not None and reply.is_final):
+        if took_s is None or (ended.is_set() and reply is not None and reply.is_final):
             quiet.set()
         elif reply is None or reply.is_final:
             desk.ask("What is it?", think)
@@ -256,10 +272,11 @@ def _paced(
     return session.reader.ages_ms[first:]
 
 
-def _at_full_rate(session: Live, pictures: Sequence[np.ndarray]) -> float:
+def _at_full_rate(session: Asked, pictures: Sequence[np.ndarray]) -> float:
     """Return how long one answer takes while the painter paints all that it can, s; at most `PATIENCE_S`."""
     ended, began_s = threading.Event(), time.perf_counter()
-    desk = session.answer.desk  # type: ignore[attr-defined]
+    desk = session.answer.desk
+    assert desk is not None
     desk.ask("What is it?", lambda reply: ended.set() if reply.is_final else None)
     while not ended.is_set() and time.perf_counter() - began_s < PATIENCE_S:
         Live.painting(session, pictures, 0.5)
