@@ -32,7 +32,7 @@ def ask(stage: AnswerStage, question: str) -> str:
     done.wait(60)
     answer = replies[-1].answer
     seconds = [moment.at_ns // 1_000_000_000 for moment in answer.moments]
-    return f"{answer.text}  (seen at {', '.join(map(str, seconds))} s)"
+    return f"{answer.text}  (seen at {', '.join(map(str, seconds))} s)" if seconds else answer.text
 
 
 def main(seconds: int = 3600) -> dict[str, str]:
