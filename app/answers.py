@@ -72,7 +72,9 @@ class Figures(BaseModel):
     send_ms: float | None = None
     path: str | None = Field(None, description='What carries the pictures: "webrtc", "websocket", ...')
     sound_ms: float | None = Field(None, description="How long sound waits for its pictures.")
-    events_lost: int | None = Field(None, description="Events that the memory had no time for.")
+    events_lost: int | None = Field(
+        None, description="Events that the memory could not take."
+    )
     engine: str | None = None
 
 

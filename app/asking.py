@@ -128,7 +128,7 @@ class Asking:
         return self._desk.picture(number) if self._desk is not None else None
 
     def figures(self) -> dict[str, int]:
-        """Return how many events the memory had no time for, once there are any."""
+        """Return how many events the memory could not take, once there are any."""
         lost = self._desk.lost if self._desk is not None else 0
         return {"events_lost": lost} if lost else {}
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import copy
 import json
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -33,7 +32,7 @@ from .seek import RECENT, Reading, Seeking, apart, standardised, use, voted
 from .shown import truths
 from .step import drawn
 from .streams import Posed, Streams, StreamSpec, streams
-from .train import TRAINING, WORK, judge, rate
+from .train import TRAINING, WORK, add_budget, judge, rate
 from .words import BEFORE, END, KINDS, NUMBER_OF, VIDEO, numbers_of
 
 LENGTHS = (8, 16, 16, 32, 32, *(64,) * 4, 128, 128, *(256,) * 4, *(1024,) * 4, *(4096,) * 4)
@@ -252,14 +251,8 @@ def options() -> argparse.Namespace:
     parser.add_argument("--source", type=Path, default=MODEL)
     parser.add_argument("--out", type=Path, default=WORK / "lesson")
     parser.add_argument("--minutes", type=float, default=6.5)
-    parser.add_argument("--steps", type=int, default=0, help="end after so many steps instead")
-    parser.add_argument("--frames", type=int, default=4096, help="of a batch")
-    parser.add_argument("--questions", type=int, default=768, help="of a batch, about")
-    parser.add_argument("--lr", type=float, default=1e-3)
+    add_budget(parser)
     parser.add_argument("--decay", type=float, default=0.998, help="of the average of weights")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--workers", type=int, default=max((os.cpu_count() or 2) - 2, 0), help="processes that make batches")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     return parser.parse_args()
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -31,7 +30,7 @@ from .model import TOKENS, frame_embeds
 from .shown import truths
 from .step import drawn
 from .streams import Posed, Streams, StreamSpec, streams
-from .train import HELD_OUT, TRAINING, WORK, rate
+from .train import HELD_OUT, TRAINING, WORK, add_budget, rate
 from .words import BEFORE, NUMBER_OF, VIDEO, numbers_of
 
 CLIP, MEMORY = 8, 18
@@ -200,13 +199,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--source", type=Path, default=MODEL, help="the watcher's folder")
     parser.add_argument("--out", type=Path, default=WORK / "summariser")
     parser.add_argument("--minutes", type=float, default=4.0)
-    parser.add_argument("--steps", type=int, default=0, help="end after so many steps instead")
-    parser.add_argument("--frames", type=int, default=4096, help="of a batch, about")
-    parser.add_argument("--questions", type=int, default=768, help="of a batch, about")
-    parser.add_argument("--lr", type=float, default=1e-3)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--workers", type=int, default=max((os.cpu_count() or 2) - 2, 0), help="processes that make batches")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    add_budget(parser)
     return parser.parse_args()
 
 
@@ -228,7 +221,7 @@ def main() -> None:
     figures |= {str(clips): judge(model, net, args.device, clips) for clips in (8, 32)}
     args.out.mkdir(parents=True, exist_ok=True)
     save_summariser(net.cpu(), args.out)
-    (args.out / "summariser-figures.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    (args.out / "figures.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(figures))
 
 

@@ -6,7 +6,9 @@ minutes or in steps, so that it always ends with a finished decay.
 
 from __future__ import annotations
 
+import argparse
 import copy
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -67,6 +69,17 @@ def plan(share: float | None, seed: tuple[int, ...], frames: int, questions: int
 def rate(progress: float) -> float:
     """Return the factor of the learning rate: a short climb, a plateau, a straight descent."""
     return min(progress / 0.02 + 0.02, 1.0, max((1 - progress) / 0.5, 0.01))
+
+
+def add_budget(parser: argparse.ArgumentParser) -> None:
+    """Add the options that what is taught to a trained watcher has in common."""
+    parser.add_argument("--steps", type=int, default=0, help="end after so many steps instead")
+    parser.add_argument("--frames", type=int, default=4096, help="of a batch, about")
+    parser.add_argument("--questions", type=int, default=768, help="of a batch, about")
+    parser.add_argument("--lr", type=float, default=1e-3)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=max((os.cpu_count() or 2) - 2, 0), help="processes that make batches")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
 
 
 class Training:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 import torch
 
 from perception.qa.kv.ask import ready
@@ -23,15 +22,9 @@ from training.qa.model import TINY, TOKENS, frame_embeds, make, pixels
 from training.qa.train import Budget, Training
 from training.qa.words import tokenizer
 
+from .conftest import louder
+
 NS = 1_000_000_000
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Any:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def test_sixty_steps_make_the_loss_fall(tmp_path: Path) -> None:
@@ -56,15 +49,6 @@ class Some:
 
     def choose(self, query: Any, rows: Any, memory: Any) -> Choice:
         return Choice((self.rows,))
-
-
-def louder(model: Any) -> Any:
-    """Make attention of a random model sharp enough to matter."""
-    with torch.no_grad():
-        for layer in model.model.language_model.layers:
-            for part in (layer.self_attn.q_proj, layer.self_attn.k_proj):
-                part.weight *= 6
-    return model
 
 
 def test_questions_in_training_see_what_a_memory_brings_back() -> None:

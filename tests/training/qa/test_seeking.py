@@ -30,26 +30,10 @@ from training.qa.streams import Posed, StreamSpec, streams
 from training.qa.words import KINDS, VOCABULARY, tokenizer
 from training.qa.world import World
 
+from .conftest import louder
+
 NS = 1_000_000_000
 SEE = 8
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Any:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-def louder() -> Any:
-    """Return a random model whose attention is sharp enough to matter."""
-    model = make(TINY, seed=1).eval()
-    with torch.no_grad():
-        for layer in model.model.language_model.layers:
-            for part in (layer.self_attn.q_proj, layer.self_attn.k_proj):
-                part.weight *= 6
-    return model
 
 
 def test_what_is_true_of_frames_is_what_the_slower_way_says() -> None:
@@ -81,7 +65,7 @@ def test_what_is_true_of_frames_is_what_the_slower_way_says() -> None:
 
 def test_seeking_in_training_is_seeking_in_a_memory() -> None:
     made = streams(StreamSpec((7, 1), 1, 32, 5))
-    model, stock = louder(), louder()
+    model, stock = (louder(make(TINY, seed=1)).eval() for _ in range(2))
     seek.use(model)
     asked = Posed(made, "cpu")
     frames = lesson.drawn(lesson.in_pieces(made), torch.Generator().manual_seed(0), "cpu")
