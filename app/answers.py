@@ -72,9 +72,7 @@ class Figures(BaseModel):
     send_ms: float | None = None
     path: str | None = Field(None, description='What carries the pictures: "webrtc", "websocket", ...')
     sound_ms: float | None = Field(None, description="How long sound waits for its pictures.")
-    events_lost: int | None = Field(
-        None, description="Events that the memory could not take."
-    )
+    events_lost: int | None = Field(None, description="Events that the memory could not take.")
     engine: str | None = None
 
 
